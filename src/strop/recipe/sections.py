@@ -1,0 +1,244 @@
+"""The sections of a recipe. Every default is written out in the saved recipe; a misspelt key is refused."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Data(Section):
+    """Which file is read, and the role of its columns."""
+
+    path: str
+    """A CSV, TSV, JSON, JSONL or Parquet file, or a folder saved by `datasets`; relative to the working directory."""
+    text: Annotated[list[str], Field(min_length=1)]
+    """Columns that hold text, in the order in which the model reads them."""
+    target: str
+    """The column that holds the label."""
+    id: str | None = None
+    """The column that names a row; without one, rows are named by their position in the file."""
+    group: str | None = None
+    """Rows with the same value in this column stay in one part."""
+    part: str | None = None
+    """A column that gives every row its part: train, validation (dev) or test."""
+    header: list[str] | None = None
+    """Column names of a file that has no header line."""
+    encoding: str | None = None
+    """The text encoding of the file; without one it is detected."""
+    blank_text: Literal["drop", "keep", "refuse"] = "drop"
+    """What is done with training rows that have no text. At prediction such a row is always answered."""
+    missing_label: Literal["drop", "refuse"] = "drop"
+    """What is done with rows that have no label."""
+    duplicate_id: Literal["rename", "refuse"] = "refuse"
+    """What is done with rows whose id came before."""
+    conflicting_labels: Literal["keep", "drop", "refuse"] = "keep"
+    """What is done with rows of the same text and different labels."""
+    max_rows: Count | None = None
+    """Read only this many rows, drawn by class with the recipe's seed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_text_column_may_stand_alone(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(values.get("text"), str):
+            return {**values, "text": [values["text"]]}
+        return values
+
+
+class SplitPlan(Section):
+    """How rows are divided into train, validation and the sealed test part."""
+
+    test_fraction: ShareBelowOne = 0.2
+    """Share of the rows that is sealed."""
+    validation_fraction: ShareBelowOne = 0.15
+    """Share of the rows that chooses the checkpoint; not used with folds."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Train this many models, each on all but one fold of the rows that are not sealed."""
+    near_duplicates: Literal["together", "ignore"] = "together"
+    """Whether near duplicates stay in one part."""
+    near_duplicate_similarity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    """Estimated Jaccard similarity of character shingles from which two texts count as near duplicates."""
+
+
+class Adapter(Section):
+    """Low-rank adapters (LoRA), on a 4-bit base if asked for (QLoRA)."""
+
+    rank: Count = 16
+    """Rank of the update of every adapted matrix."""
+    alpha: Positive = 32.0
+    """The update is scaled by alpha / rank."""
+    dropout: ShareBelowOne = 0.05
+    """Dropout on the adapters' input."""
+    target_modules: Literal["all-linear"] | list[str] = "all-linear"
+    """Which linear modules of the body are adapted: all, or those whose name ends so."""
+    base_in_4bit: bool = False
+    """Hold the frozen base in 4-bit NF4 (QLoRA); the head is never quantized."""
+
+
+class Model(Section):
+    """The pretrained model and what is put on it."""
+
+    name: str
+    """A folder, the name of an installed package that carries a model, or a name on the Hugging Face hub."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model."""
+    pooling: Literal["auto", "native", "mean", "first", "last"] = "auto"
+    """How token states become one vector: `native` is the model family's own classification head; the others put a
+    linear head on pooled states. `auto` takes the pooling that a sentence-embedding model declares, else native."""
+    adapter: Adapter | None = None
+    """Adapters; without them the model's own weights are trained."""
+    attention_dropout: ShareBelowOne = 0.0
+    """Dropout on attention weights; 0 lets attention take its fast path."""
+    hidden_dropout: ShareBelowOne | None = None
+    """Dropout on hidden states; without a value the model's own."""
+    head_dropout: ShareBelowOne = 0.1
+    """Dropout before the head that Strop puts on pooled states."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the matrix products; `auto` takes bfloat16 where the hardware has instructions for it."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model. Read it first."""
+
+
+class Windows(Section):
+    """Read a long text in overlapping windows; their logits are averaged per row."""
+
+    stride_tokens: Annotated[int, Field(ge=0)] = 64
+    """How many tokens two neighbouring windows share."""
+    max_windows: Count = 8
+    """Windows a row may have; what lies beyond is cut and counted."""
+
+
+class Text(Section):
+    """How texts become tokens."""
+
+    max_length_tokens: Annotated[int, Field(ge=8)] = 512
+    """Longest input, special tokens included."""
+    keep: Literal["head", "tail", "middle", "ends"] = "head"
+    """Which tokens of a longer text stay: its beginning, its end, its middle, or both its ends."""
+    windows: Windows | None = None
+    """Read longer texts in windows instead of cutting them."""
+    template: str | None = None
+    """A Jinja template over the text columns, for example "query: {{ text }}"; without one the columns are joined by
+    line breaks."""
+    normalize: bool = True
+    """Normalise Unicode (NFC), remove control characters, and strip white space at both ends."""
+
+
+class Stage(Section):
+    """One stretch of training: an objective, what is trainable, and the schedule."""
+
+    objective: Literal["cross_entropy"] = "cross_entropy"
+    """What is minimised."""
+    trainable: Literal["all", "head", "adapter"] = "all"
+    """Which weights are trained; `adapter` trains adapters and head."""
+    frozen: list[str] = []
+    """Parameters that stay as they are although `trainable` covers them: any whose name contains one of these, for
+    example "word_embeddings"."""
+    epochs: Positive = 3.0
+    """Passes over the training part; fractions are allowed."""
+    learning_rate: Positive = 2e-5
+    """Peak rate of the body, or of the adapters."""
+    head_learning_rate: Positive | None = None
+    """Peak rate of the head; without a value the same."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Each layer further from the head trains at this multiple of the rate of the layer above it."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    """Decoupled weight decay; biases and norms are exempt."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the rate falls after the warm-up."""
+    warmup_fraction: ShareBelowOne = 0.1
+    """Share of the steps in which the rate rises from 0."""
+    batch_size: Count = 16
+    """Windows in one forward and backward pass."""
+    gradient_accumulation: Count = 1
+    """Passes that make one step of the optimiser."""
+    max_gradient_norm: Positive = 1.0
+    """Gradients with a larger norm are scaled down to it."""
+    class_weights: Literal["balanced", "none"] = "balanced"
+    """Weigh each class by the inverse of its share in the whole training part."""
+    rare_class_penalty: Positive = 1.0
+    """Further factor on the weight of every class with fewer rows than the average class."""
+    label_smoothing: ShareBelowOne = 0.0
+    """Share of the target's mass that is spread over all classes."""
+    evaluations_per_epoch: Positive = 1.0
+    """How often the validation part is predicted; 4 means every quarter of an epoch, 0.5 every other epoch."""
+    patience: Count | None = None
+    """Stop after this many evaluations without a better primary metric."""
+    length_grouping: bool = True
+    """Batch texts of similar length, so that little is padded."""
+    weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Decay of an exponential moving average of the weights, which is what is evaluated and kept; 0 turns it off."""
+
+
+class Evaluation(Section):
+    """What is measured, and against what."""
+
+    primary_metric: Literal["macro_f1", "accuracy", "mcc", "auroc", "weighted_f1", "log_loss"] = "macro_f1"
+    """Chooses the checkpoint and stands first in the report."""
+    baselines: list[Literal["majority", "tfidf", "linear_probe"]] = ["majority", "tfidf", "linear_probe"]
+    """Trained on the same rows and judged on the same rows."""
+    n_bootstrap: Annotated[int, Field(ge=100)] = 2000
+    """Resamples behind every interval."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    """Level of the intervals."""
+    calibration_bins: Annotated[int, Field(ge=2)] = 10
+    """Bins of the calibration error and of the reliability plot."""
+
+
+class Recipe(Section):
+    """What the user asked for, complete."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the run: its folder under `runs/`."""
+    task: Literal["classify"] = "classify"
+    """What is learnt."""
+    data: Data
+    model: Model
+    split: SplitPlan = SplitPlan()
+    text: Text = Text()
+    stages: Annotated[list[Stage], Field(min_length=1)] = [Stage()]
+    evaluation: Evaluation = Evaluation()
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seeds the split, the initial head, the order of rows and dropout."""
+    report_to: list[Literal["tensorboard", "mlflow", "wandb"]] = []
+    """Experiment trackers that also receive losses and metrics."""
+
+    @model_validator(mode="after")
+    def _stages_must_fit_the_model(self) -> "Recipe":
+        for number, stage in enumerate(self.stages):
+            if stage.trainable == "adapter" and self.model.adapter is None:
+                raise ValueError(
+                    f"stages.{number}.trainable is 'adapter': the recipe must have a section model.adapter"
+                )
+            if stage.trainable == "all" and self.model.adapter is not None:
+                raise ValueError(
+                    f"stages.{number}.trainable is 'all' but model.adapter is set: "
+                    "say 'adapter' (adapters and head) or remove the adapter"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _there_must_be_rows_to_choose_by(self) -> "Recipe":
+        split = self.split
+        if self.data.part is None and split.folds is None and split.validation_fraction == 0.0:
+            raise ValueError(
+                "split.validation_fraction must be above 0 unless there are folds or data.part gives the parts"
+            )
+        if split.test_fraction + split.validation_fraction >= 1.0:
+            raise ValueError(
+                "split.test_fraction + split.validation_fraction must stay below 1: rows to train on must be left"
+            )
+        if self.data.part is not None and split.folds is not None:
+            raise ValueError("data.part and split.folds exclude each other: give the parts by a column or by folds")
+        return self

@@ -1,0 +1,140 @@
+"""Rows with roles: id, texts, target, group and, where the data say so themselves, the part."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from strop.records.files import read_arrow, write_arrow
+
+Strings = NDArray[np.object_]
+OPTIONAL_COLUMNS = ("target", "groups", "parts")
+
+
+def strings(values: Sequence[str] | Strings) -> Strings:
+    """Hold strings in a one-dimensional object array, shape (n,)."""
+    held = np.empty(len(values), dtype=object)
+    held[:] = list(values)
+    return held
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Rows of one's own data, read, cleaned and given their roles.
+
+    Attributes:
+        ids: One unique id per row, shape (n_rows,).
+        texts: For every text part (a column name) one string per row, shape (n_rows,); the order is the recipe's.
+        target: The label of every row, shape (n_rows,), or None where rows are yet to be labelled.
+        groups: The group of every row, shape (n_rows,), or None. Rows of a group stay in one part.
+        parts: The part that the data themselves give every row (train, validation, test), or None.
+    """
+
+    ids: Strings
+    texts: Mapping[str, Strings]
+    target: Strings | None = None
+    groups: Strings | None = None
+    parts: Strings | None = None
+
+    def __post_init__(self) -> None:
+        n_rows = len(self.ids)
+        for name, column in self._named_columns().items():
+            if len(column) != n_rows:
+                raise ValueError(f"every column must have {n_rows} rows, '{name}' has {len(column)}")
+        if len(set(self.ids.tolist())) != n_rows:
+            raise ValueError("ids must be unique")
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.ids)
+
+    @property
+    def fingerprint(self) -> str:
+        """A SHA-256 over the content of every column, in hexadecimal: equal content, equal fingerprint."""
+        digest = hashlib.sha256()
+        for name, column in self._named_columns().items():
+            digest.update(f"{name}\0{len(column)}\0".encode())
+            for value in column:
+                encoded = value.encode("utf-8", "surrogatepass")
+                digest.update(len(encoded).to_bytes(8, "little"))
+                digest.update(encoded)
+        return digest.hexdigest()
+
+    def labels(self) -> tuple[str, ...]:
+        """The distinct labels, sorted.
+
+        Raises:
+            ValueError: The rows have no target.
+        """
+        if self.target is None:
+            raise ValueError("the rows have no target")
+        return tuple(sorted(set(self.target.tolist())))
+
+    def take(self, rows: NDArray[np.intp] | Sequence[int]) -> Self:
+        """Keep the rows at these positions, in this order."""
+        at = np.asarray(rows, dtype=np.intp)
+        kept = {name: getattr(self, name) for name in OPTIONAL_COLUMNS}
+        return replace(
+            self,
+            ids=self.ids[at],
+            texts={name: column[at] for name, column in self.texts.items()},
+            **{name: None if column is None else column[at] for name, column in kept.items()},
+        )
+
+    def rows_of(self, ids: Sequence[str] | Strings) -> NDArray[np.intp]:
+        """Positions of these ids, shape (len(ids),).
+
+        Raises:
+            KeyError: An id is not among the rows.
+        """
+        position = {row_id: at for at, row_id in enumerate(self.ids.tolist())}
+        return np.fromiter((position[row_id] for row_id in ids), dtype=np.intp, count=len(ids))
+
+    def select(self, ids: Sequence[str] | Strings) -> Self:
+        """Keep the rows with these ids, in this order."""
+        return self.take(self.rows_of(ids))
+
+    def joined_texts(self, separator: str = "\n") -> Strings:
+        """Every row's text parts as one string, shape (n_rows,)."""
+        columns = list(self.texts.values())
+        return strings([separator.join(parts) for parts in zip(*columns, strict=True)])
+
+    def save(self, path: Path) -> None:
+        """Write the rows to an Arrow file."""
+        columns = self._named_columns()
+        table = pa.table({name: pa.array(column.tolist(), pa.string()) for name, column in columns.items()})
+        write_arrow(path, table, {"record": "Dataset", "texts": list(self.texts)})
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read rows that `save` wrote.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        table, notes = read_arrow(path)
+
+        def column(name: str) -> Any:
+            return strings(table.column(name).to_pylist()) if name in table.column_names else None
+
+        return cls(
+            ids=column("id"),
+            texts={name: column(f"text:{name}") for name in notes["texts"]},
+            target=column("target"),
+            groups=column("groups"),
+            parts=column("parts"),
+        )
+
+    def _named_columns(self) -> dict[str, Strings]:
+        columns = {"id": self.ids, **{f"text:{name}": column for name, column in self.texts.items()}}
+        for name in OPTIONAL_COLUMNS:
+            column = getattr(self, name)
+            if column is not None:
+                columns[name] = column
+        return columns

@@ -1,0 +1,86 @@
+"""Token ids of every row, possibly in several windows, and a count of what was cut."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from strop.records.dataset import Strings, strings
+from strop.records.files import read_arrow, write_arrow
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a model reads: R rows, W windows (one or more a row), T tokens in all.
+
+    Attributes:
+        ids: Row ids, shape (R,).
+        row_W: For every window the position of its row, shape (W,), ascending.
+        tokens_T: Token ids of all windows end to end, shape (T,).
+        start_W1: Where each window starts in `tokens_T`, and the end, shape (W + 1,).
+        n_tokens_R: Length of each row before anything was cut, special tokens included, shape (R,).
+        n_cut_R: How many of a row's tokens no window holds, shape (R,).
+    """
+
+    ids: Strings
+    row_W: NDArray[np.int64]
+    tokens_T: NDArray[np.int32]
+    start_W1: NDArray[np.int64]
+    n_tokens_R: NDArray[np.int64]
+    n_cut_R: NDArray[np.int64]
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+        return len(self.ids)
+
+    @property
+    def n_windows(self) -> int:
+        """How many windows there are, at least one a row."""
+        return len(self.row_W)
+
+    @property
+    def length_W(self) -> NDArray[np.int64]:
+        """Tokens in every window, shape (W,)."""
+        return np.diff(self.start_W1)
+
+    def window(self, number: int) -> NDArray[np.int32]:
+        """Token ids of one window, shape (its length,)."""
+        return self.tokens_T[self.start_W1[number] : self.start_W1[number + 1]]
+
+    def windows_of_rows(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Numbers of all windows that belong to these rows, ascending."""
+        return np.flatnonzero(np.isin(self.row_W, rows))
+
+    def save(self, path: Path) -> None:
+        """Write the token ids to an Arrow file, one line a window."""
+        windows = pa.ListArray.from_arrays(pa.array(self.start_W1, pa.int32()), pa.array(self.tokens_T, pa.int32()))
+        table = pa.table({"row": pa.array(self.row_W, pa.int64()), "tokens": windows})
+        notes = {
+            "record": "Examples",
+            "ids": self.ids.tolist(),
+            "n_tokens": self.n_tokens_R.tolist(),
+            "n_cut": self.n_cut_R.tolist(),
+        }
+        write_arrow(path, table, notes)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: The file is missing or damaged.
+        """
+        table, notes = read_arrow(path)
+        windows = table.column("tokens").combine_chunks()
+        return cls(
+            ids=strings(notes["ids"]),
+            row_W=table.column("row").to_numpy().astype(np.int64),
+            tokens_T=windows.values.to_numpy(zero_copy_only=False).astype(np.int32),
+            start_W1=windows.offsets.to_numpy().astype(np.int64),
+            n_tokens_R=np.asarray(notes["n_tokens"], dtype=np.int64),
+            n_cut_R=np.asarray(notes["n_cut"], dtype=np.int64),
+        )

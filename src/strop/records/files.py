@@ -1,0 +1,172 @@
+"""Write files and folders so that a reader sees the old content or the new, never half of it."""
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from strop.errors import MachineError, Problem, RunError
+
+
+@contextmanager
+def no_space_is_said(path: Path) -> Iterator[None]:
+    """Turn "no space left" and "not allowed" into errors that say where and what to do.
+
+    Raises:
+        MachineError: The disk is full, or the place may not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            problem = Problem(
+                where=str(path),
+                must="the disk must have room for what a run writes",
+                came=f"no space left ({error.strerror})",
+                do="free some space and give the same command again; what was finished is kept",
+            )
+            raise MachineError(problem) from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            problem = Problem(
+                where=str(path),
+                must="the run folder must be writable",
+                came=f"{error.strerror}",
+                do="choose another place with --runs, or change the folder's permissions",
+            )
+            raise MachineError(problem) from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name, flush it to the disk, and rename it.
+
+    Raises:
+        MachineError: The disk is full, or the place may not be written.
+    """
+    with no_space_is_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write UTF-8 text as `write_bytes` does."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON as `write_bytes` does: indented, keys in the order given, text as it is."""
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that a run wrote.
+
+    Raises:
+        RunError: The file is not there or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        problem = Problem(
+            where=str(path), must="the file must exist", came="no such file", do="run `strop fit` to the end first"
+        )
+        raise RunError(problem) from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        problem = Problem(
+            where=str(path),
+            must="the file must hold the JSON that Strop wrote",
+            came=str(error),
+            do="the file was changed from outside: remove it and give the same command again",
+        )
+        raise RunError(problem) from error
+
+
+def write_arrow(path: Path, table: pa.Table, notes: Mapping[str, Any]) -> None:
+    """Write a table as an Arrow file, with notes in its schema; the same table gives the same bytes."""
+    schema = table.schema.with_metadata({"strop": json.dumps(notes, ensure_ascii=False, sort_keys=True)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(table.cast(schema).combine_chunks())
+    write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def read_arrow(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """Read a table and its notes, as written by `write_arrow`.
+
+    Raises:
+        RunError: The file is not there or is damaged.
+    """
+    try:
+        table = pa.ipc.open_file(pa.BufferReader(path.read_bytes())).read_all()
+        notes = json.loads(table.schema.metadata[b"strop"])
+    except FileNotFoundError as error:
+        problem = Problem(
+            where=str(path), must="the file must exist", came="no such file", do="run `strop fit` to the end first"
+        )
+        raise RunError(problem) from error
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        problem = Problem(
+            where=str(path),
+            must="the file must hold an Arrow table that Strop wrote",
+            came=str(error),
+            do="the file was changed from outside: remove it and give the same command again",
+        )
+        raise RunError(problem) from error
+    return table, notes
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill; rename it to `path` once it is filled and flushed.
+
+    A folder that stood at `path` is replaced. What is left of a killed attempt has a name that starts with a dot and
+    ends with `.part`, and is removed by the next attempt.
+
+    Yields:
+        The temporary folder.
+    """
+    with no_space_is_said(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for stale in path.parent.glob(f".{path.name}.*.part"):
+            shutil.rmtree(stale)
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        try:
+            yield work
+            for file in work.rglob("*"):
+                if file.is_file():
+                    with file.open("rb+") as opened:
+                        os.fsync(opened.fileno())
+            old = path.with_name(f".{path.name}.old.part")
+            if path.exists():
+                path.rename(old)
+            work.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        _sync_folder(path.parent)
