@@ -33,11 +33,16 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Writes quotes round a text that `_Loader` would otherwise read as a number."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
 
 
 def parse_yaml(text: str, where: str) -> Any:
@@ -77,11 +82,11 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except OSError as error:
         problem = Problem(
             where=str(path),
-            must="the recipe must be a file",
-            came="no such file",
+            must="the recipe must be a file that can be read",
+            came="no such file" if isinstance(error, FileNotFoundError) else str(error.strerror),
             do="check the path; ready recipes lie in recipes/",
         )
         raise RecipeError(problem) from error
@@ -125,7 +130,7 @@ def resolve(content: Mapping[str, Any], overrides: Sequence[str] = (), where: st
 
 def dump_recipe(recipe: Recipe) -> str:
     """Write a recipe as YAML, every default included; `read_recipe` reads it back as the same recipe."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.dump(recipe.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -165,7 +170,12 @@ def _apply(content: dict[str, Any], override: str) -> Problem | None:
     try:
         value = parse_yaml(text, f"override '{path}'")
     except RecipeError as error:
-        return error.problems[0]
+        return Problem(
+            where=f"override '{path}'",
+            must="the value of an override must be YAML",
+            came=error.problems[0].came,
+            do="give text with colons or braces quotes of its own: 'text.template=\"query: {{ text }}\"'",
+        )
     return _set(content, path, path.split("."), value)
 
 
@@ -175,7 +185,7 @@ def _set(content: Any, path: str, keys: Sequence[str], value: Any) -> Problem | 
     for position, key in enumerate(keys):
         reached, last = ".".join(keys[:position]), position == len(keys) - 1
         if isinstance(at, list):
-            if not key.isdigit() or int(key) >= len(at):
+            if not key.isdecimal() or int(key) >= len(at):
                 must, do = f"{reached} has entries 0 to {len(at) - 1}", "use one of these numbers"
                 return Problem(where=f"override '{path}'", must=must, came=key, do=do)
         elif isinstance(at, dict):

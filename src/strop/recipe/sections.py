@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 class Section(BaseModel):
     """Base of all sections: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -179,6 +179,8 @@ class Stage(Section):
     """Batch texts of similar length, so that little is padded."""
     weight_average: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Decay of an exponential moving average of the weights, which is what is evaluated and kept; 0 turns it off."""
+    checkpoint_seconds: Annotated[float, Field(ge=0.0)] = 60.0
+    """Time between two resumable checkpoints; 0 writes one after every step. It changes no result."""
 
 
 class Evaluation(Section):
@@ -204,11 +206,17 @@ class Recipe(Section):
     task: Literal["classify"] = "classify"
     """What is learnt."""
     data: Data
+    """Which file is read, and the role of its columns."""
     model: Model
+    """The pretrained model and what is put on it."""
     split: SplitPlan = SplitPlan()
+    """How rows are divided into train, validation and the sealed test part."""
     text: Text = Text()
+    """How texts become tokens."""
     stages: Annotated[list[Stage], Field(min_length=1)] = [Stage()]
+    """Stretches of training, one after the other."""
     evaluation: Evaluation = Evaluation()
+    """What is measured, and against what."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seeds the split, the initial head, the order of rows and dropout."""
     report_to: list[Literal["tensorboard", "mlflow", "wandb"]] = []

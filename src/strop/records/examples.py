@@ -1,6 +1,6 @@
 """Token ids of every row, possibly in several windows, and a count of what was cut."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -54,6 +54,21 @@ class Examples:
     def windows_of_rows(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Numbers of all windows that belong to these rows, ascending."""
         return np.flatnonzero(np.isin(self.row_W, rows))
+
+    def take(self, rows: NDArray[np.intp]) -> Self:
+        """Keep these rows with all their windows, in the order of `rows`."""
+        first, after = np.searchsorted(self.row_W, rows, "left"), np.searchsorted(self.row_W, rows, "right")
+        windows = [range(start, end) for start, end in zip(first.tolist(), after.tolist(), strict=True)]
+        pieces = [self.window(number) for numbers in windows for number in numbers]
+        return replace(
+            self,
+            ids=self.ids[rows],
+            row_W=np.repeat(np.arange(len(rows)), [len(numbers) for numbers in windows]).astype(np.int64),
+            tokens_T=np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32),
+            start_W1=np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64),
+            n_tokens_R=self.n_tokens_R[rows],
+            n_cut_R=self.n_cut_R[rows],
+        )
 
     def save(self, path: Path) -> None:
         """Write the token ids to an Arrow file, one line a window."""

@@ -3,8 +3,8 @@
 import errno
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +25,7 @@ def no_space_is_said(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             problem = Problem(
                 where=str(path),
                 must="the disk must have room for what a run writes",
@@ -52,6 +52,38 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _unfinished(path: Path) -> Path:
+    """A temporary name beside `path`: it starts with a dot and ends with `.part`.
+
+    Files made under it get the permissions that the user's umask gives, which those of `tempfile` do not.
+    """
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _displaced(path: Path) -> Path:
+    return path.with_name(f".{path.name}.old.part")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed writers left anywhere in a folder; put a folder back whose replacement never arrived.
+
+    Only for a process that nobody else writes beside.
+    """
+    for left in sorted(folder.rglob(".*.part")):
+        home = left.with_name(left.name.removeprefix(".").removesuffix(".old.part"))
+        if left == _displaced(home) and not home.exists():
+            left.rename(home)
+        elif left.exists():
+            _remove(left)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file under a temporary name, flush it to the disk, and rename it.
 
@@ -60,15 +92,15 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     with no_space_is_said(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        work = _unfinished(path)
         try:
-            with os.fdopen(handle, "wb") as file:
+            with work.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            work.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            work.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
 
@@ -144,25 +176,24 @@ def read_arrow(path: Path) -> tuple[pa.Table, dict[str, Any]]:
 def folder_written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary folder to fill; rename it to `path` once it is filled and flushed.
 
-    A folder that stood at `path` is replaced. What is left of a killed attempt has a name that starts with a dot and
-    ends with `.part`, and is removed by the next attempt.
+    A folder that stood at `path` is replaced. It is moved aside for that, and a process killed in that moment leaves it
+    there: `clear_leftovers` puts it back, and removes whatever else a killed attempt left.
 
     Yields:
         The temporary folder.
     """
     with no_space_is_said(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for stale in path.parent.glob(f".{path.name}.*.part"):
-            shutil.rmtree(stale)
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        work, old = _unfinished(path), _displaced(path)
+        work.mkdir()
         try:
             yield work
             for file in work.rglob("*"):
                 if file.is_file():
                     with file.open("rb+") as opened:
                         os.fsync(opened.fileno())
-            old = path.with_name(f".{path.name}.old.part")
             if path.exists():
+                _remove(old)
                 path.rename(old)
             work.rename(path)
             shutil.rmtree(old, ignore_errors=True)

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from strop.errors import Problem, RunError
-from strop.records.files import no_space_is_said, read_json, write_json
+from strop.records.files import clear_leftovers, no_space_is_said, read_json, write_json
 from strop.records.ledger import Ledger
 
 
@@ -125,15 +125,17 @@ class RunFolder:
     def locked(self) -> Iterator[None]:
         """Hold the run for this process; the system releases the lock when the process ends, however it ends.
 
+        What a killed holder left half written is cleared first.
+
         Raises:
             RunError: Another process has the run.
         """
-        with no_space_is_said(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
         holder = self.path / ".lock.json"
         lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            with no_space_is_said(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=0)
         except Timeout as error:
             who = read_json(holder) if holder.exists() else {}
             problem = Problem(
@@ -144,6 +146,7 @@ class RunFolder:
             )
             raise RunError(problem) from error
         try:
+            clear_leftovers(self.path)
             write_json(holder, {"process": os.getpid(), "host": socket.gethostname()})
             yield
         finally:

@@ -1,0 +1,60 @@
+"""The command line: one file a verb, and one place where errors become words and exit codes."""
+
+import sys
+
+import typer
+
+from strop.cli.check import check
+from strop.cli.compare import compare
+from strop.cli.evaluate import evaluate
+from strop.cli.fit import fit
+from strop.cli.predict import predict
+from strop.cli.report import report
+from strop.cli.schema import schema
+from strop.errors import StropError
+
+EXIT_CODES = """Exit codes: 0 done; 2 the recipe must be changed; 3 the data; 4 the model; 5 the run folder;
+6 the machine (memory, disk, a missing library); 130 stopped from the keyboard; 1 a fault of Strop."""
+
+app = typer.Typer(
+    name="strop",
+    help="Fine-tune a pretrained language model on a small data set of your own field, and prove that it got better.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from strop import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Options of all verbs."""
+    del version
+
+
+for verb in (check, fit, evaluate, predict, compare, report, schema):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run the command line; errors that are a user's to mend are printed without a traceback."""
+    try:
+        app()
+    except StropError as error:
+        from strop.cli.terminal import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("stopped; give the same command again and it goes on where it was", err=True)
+        sys.exit(130)

@@ -1,0 +1,193 @@
+"""Read one's own data: give the columns their roles, clean them, and account for every row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strop.data.cleaning import (
+    Findings,
+    Mask,
+    blank_rows,
+    clean_labels,
+    clean_texts,
+    groups_of,
+    handle_blank,
+    handle_conflicts,
+    handle_missing_labels,
+    must_have_two_classes,
+    note_case_variants,
+    unique_ids,
+)
+from strop.data.delimited import Header
+from strop.data.formats import read_table
+from strop.data.roles import mixed_labels, must_have, needed_columns, nested_values, parts_of, row_names
+from strop.data.write import write_table
+from strop.errors import DataError
+from strop.recipe.sections import Data
+from strop.records.dataset import Dataset, Strings
+from strop.records.ledger import Entry
+
+__all__ = ["NewRows", "ReadDataset", "read_dataset", "read_new_rows", "write_table"]
+
+
+@dataclass(frozen=True)
+class ReadDataset:
+    """Labelled rows, and what was done to get them.
+
+    Attributes:
+        dataset: The rows.
+        entries: Lines for the ledger: every row dropped, repaired or cleaned.
+    """
+
+    dataset: Dataset
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class NewRows:
+    """Rows to be predicted: as many as the file has, in its order.
+
+    Attributes:
+        dataset: The rows; the target is there only if every row has a label.
+        columns: All columns of the file as they stood there, for writing them out again.
+        is_blank: Which rows have no text, shape (n_rows,).
+        entries: What was repaired or cleaned.
+    """
+
+    dataset: Dataset
+    columns: Mapping[str, list[Any]]
+    is_blank: NDArray[np.bool_]
+    entries: tuple[Entry, ...]
+
+
+def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDataset:
+    """Read labelled rows.
+
+    Args:
+        data: The recipe's section: which file, which columns, and what to do with rows that are not as they should be.
+        normalize: Normalise texts (see `strop.data.values.normalized`).
+        seed: Draws the rows where `data.max_rows` asks for fewer than there are.
+
+    Raises:
+        DataError: With everything that is wrong: a file that cannot be read, or columns and rows that do not fit.
+    """
+    table = read_table(Path(data.path), data.header, data.encoding)
+    needed = needed_columns(data)
+    must_have(table, needed)
+    problems = [*nested_values(table, list(needed)), *mixed_labels(table, data.target)]
+    if problems:
+        raise DataError(*problems)
+    findings = Findings(table, row_names(table, None))
+    ids = unique_ids(findings, data.id, data.duplicate_id)
+    texts = clean_texts(findings, data.text, normalize=normalize)
+    labels = clean_labels(findings, data.target)
+    groups = None if data.group is None else groups_of(findings, data.group)
+    parts, part_problems = parts_of(table, data.part)
+    findings.problems += part_problems
+    kept = _kept_rows(data, findings, texts, labels)
+    if findings.problems:
+        raise DataError(*findings.problems)
+    kept = _drawn_by_class(findings, labels, parts, kept, data.max_rows, seed)
+    whole = Dataset(ids=ids, texts=texts, target=labels, groups=groups, parts=parts)
+    return ReadDataset(whole.take(np.flatnonzero(kept)), (*table.entries, *findings.entries))
+
+
+def read_new_rows(path: Path, data: Data, *, normalize: bool = True) -> NewRows:
+    """Read rows to be predicted; none is dropped.
+
+    Args:
+        path: The file, in any of the formats that training reads.
+        data: The recipe's section: the text columns must be there, the target and the id column may be.
+        normalize: As at training.
+
+    Raises:
+        DataError: The file cannot be read, or lacks text columns.
+    """
+    table = read_table(path, _header_of_new_rows(data), data.encoding)
+    needed = {name: f"data.text.{number}" for number, name in enumerate(data.text)}
+    must_have(table, needed)
+    problems = nested_values(table, [name for name in (*needed, data.id or "") if name in table.columns])
+    if problems:
+        raise DataError(*problems)
+    findings = Findings(table, row_names(table, None))
+    ids = unique_ids(findings, data.id, "rename")
+    texts = clean_texts(findings, data.text, normalize=normalize)
+    target = _labels_if_all_are_there(findings, data.target)
+    dataset = Dataset(ids=ids, texts=texts, target=target)
+    return NewRows(dataset, table.columns, blank_rows(texts), (*table.entries, *findings.entries))
+
+
+def _kept_rows(data: Data, findings: Findings, texts: dict[str, Strings], labels: Strings) -> Mask:
+    """Which rows stay, by the recipe's choices; what must be mended is added to the findings."""
+    kept = np.ones(len(labels), dtype=np.bool_)
+    kept = handle_blank(findings, blank_rows(texts), data.blank_text, data.text, kept)
+    kept = handle_missing_labels(findings, labels, data.missing_label, data.target, kept)
+    kept = handle_conflicts(findings, texts, labels, data.conflicting_labels, data.target, kept)
+    note_case_variants(findings, labels, kept)
+    must_have_two_classes(findings, labels, data.target, kept)
+    return kept
+
+
+def _drawn_by_class(
+    findings: Findings, labels: Strings, parts: Strings | None, kept: Mask, max_rows: int | None, seed: int
+) -> Mask:
+    """Draw `max_rows` of the rows, every class (and part) by its share, and at least one of each where they fit."""
+    rows = np.flatnonzero(kept)
+    if max_rows is None or len(rows) <= max_rows:
+        return kept
+    strata = [(labels[row], "" if parts is None else parts[row]) for row in rows]
+    _, stratum_of, n_in = np.unique(
+        [f"{label}\0{part}" for label, part in strata], return_inverse=True, return_counts=True
+    )
+    n_wanted = _shares(n_in, max_rows)
+    shuffled = np.random.default_rng(seed).permutation(len(rows))
+    drawn = [shuffled[stratum_of[shuffled] == stratum][:n] for stratum, n in enumerate(n_wanted)]
+    chosen = np.zeros_like(kept)
+    chosen[rows[np.concatenate(drawn)]] = True
+    n_left_out = len(rows) - max_rows
+    what = f"{max_rows:,} of {len(rows):,} rows were drawn by class (data.max_rows); {n_left_out:,} were left out"
+    findings.entries.append(Entry("dropped", "read", what, n_rows=n_left_out, details={"seed": seed}))
+    return chosen
+
+
+def _shares(n_in: NDArray[np.int64], n_wanted: int) -> NDArray[np.int64]:
+    """Divide `n_wanted` in proportion to `n_in`, at least one each where possible."""
+    shares: NDArray[np.int64] = np.zeros_like(n_in)
+    first = np.argsort(-n_in, kind="stable")[:n_wanted]
+    shares[first] = 1
+    ideal = n_in * (n_wanted / n_in.sum())
+    shares = np.minimum(np.maximum(shares, np.floor(ideal).astype(n_in.dtype)), n_in)
+    while shares.sum() > n_wanted:
+        shares[np.argmax(np.where(shares > 1, shares - ideal, -np.inf))] -= 1
+    while shares.sum() < n_wanted:
+        shares[np.argmax(np.where(shares < n_in, ideal - shares, -np.inf))] += 1
+    return shares
+
+
+def _labels_if_all_are_there(findings: Findings, column: str) -> Strings | None:
+    if column not in findings.table.columns or nested_values(findings.table, [column]):
+        return None
+    labels = clean_labels(findings, column)
+    missing = np.flatnonzero(labels == "").tolist()
+    if missing:
+        findings.say("note", f"Not every row has a label in '{column}': the labels were not used", missing)
+        return None
+    return labels
+
+
+def _header_of_new_rows(data: Data) -> Header:
+    """Where training data have no header line, new rows may have one, or hold only the text columns."""
+    if data.header is None:
+        return None
+    names = data.header
+
+    def header(first: Sequence[str]) -> Sequence[str] | None:
+        if set(data.text) <= {cell.strip() for cell in first}:
+            return None
+        return data.text if len(first) == len(data.text) else names
+
+    return header

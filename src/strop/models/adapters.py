@@ -1,0 +1,114 @@
+"""Low-rank adapters (LoRA), and the 4-bit base that QLoRA puts them on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from strop.errors import MachineError, ModelError, Problem, did_you_mean
+from strop.recipe.sections import Adapter
+
+
+def quantization(kept_out: Sequence[str], device: torch.device) -> Any:
+    """Settings for a 4-bit NF4 base with double quantization (Dettmers et al. 2023, QLoRA).
+
+    Args:
+        kept_out: Modules that stay as they are: the head, which is trained.
+        device: Where the model will run.
+
+    Raises:
+        MachineError: bitsandbytes is not installed.
+    """
+    try:
+        import bitsandbytes  # noqa: F401
+    except ImportError as error:
+        problem = Problem(
+            where="model.adapter.base_in_4bit",
+            must="a 4-bit base needs the library bitsandbytes",
+            came=str(error),
+            do="install it with `pip install 'strop[qlora]'`, or set base_in_4bit=false",
+        )
+        raise MachineError(problem) from error
+    from transformers import BitsAndBytesConfig
+
+    from strop.models.precision import has_fast_bfloat16
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16 if has_fast_bfloat16(device) else torch.float32,
+        llm_int8_skip_modules=list(kept_out) or ["strop_head_outside_of_the_model"],
+    )
+
+
+def keep_4bit_weights_unpacked(transformer: nn.Module) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights on the first forward pass without gradients.
+
+    On CPUs with AVX512-BF16 it repacks in place; weights that were repacked cannot be merged, dequantized or compared
+    with freshly loaded ones.
+    """
+    for module in transformer.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
+def add_adapter(transformer: Any, adapter: Adapter, head_modules: Sequence[str], *, is_native: bool) -> Any:
+    """Put adapters on the linear modules of the body (Hu et al. 2021, LoRA); everything else is frozen.
+
+    Args:
+        transformer: A loaded model.
+        adapter: The recipe's section.
+        head_modules: Modules of a native classifier that are trained in full and saved with the adapter.
+        is_native: Whether the transformer itself has the classification head.
+
+    Returns:
+        A PEFT model.
+
+    Raises:
+        ModelError: No module has the names asked for.
+    """
+    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+
+    inside_head, names = _linear_names(transformer, head_modules)
+    if adapter.base_in_4bit:
+        transformer = prepare_model_for_kbit_training(transformer, use_gradient_checkpointing=False)
+    config = LoraConfig(
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=_targets(adapter, names),
+        exclude_modules=inside_head or None,
+        modules_to_save=list(head_modules) or None,
+        task_type=TaskType.SEQ_CLS if is_native else TaskType.FEATURE_EXTRACTION,
+    )
+    return get_peft_model(transformer, config)
+
+
+def _linear_names(transformer: nn.Module, head_modules: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Full names of the linear modules inside the head, and of those in the body."""
+    linear = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
+    inside = [name for name in linear if any(part in head_modules for part in name.split("."))]
+    return inside, [name for name in linear if name not in inside]
+
+
+def _targets(adapter: Adapter, names: Sequence[str]) -> list[str]:
+    leaves = sorted({name.split(".")[-1] for name in names})
+    if adapter.target_modules == "all-linear":
+        return leaves
+    unknown = [
+        target for target in adapter.target_modules if not any(f".{name}".endswith(f".{target}") for name in names)
+    ]
+    if unknown:
+        problems = [
+            Problem(
+                where="model.adapter.target_modules",
+                must="every entry must name linear modules of the model's body",
+                came=f"'{target}'",
+                do=did_you_mean(target, leaves),
+            )
+            for target in unknown
+        ]
+        raise ModelError(*problems)
+    return list(adapter.target_modules)

@@ -1,0 +1,226 @@
+"""Load a pretrained model as a network with a new head, plain, with adapters, or with adapters on a 4-bit base."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers.utils import logging as transformers_logging
+
+from strop.errors import MachineError, ModelError, Problem
+from strop.models.adapters import add_adapter, keep_4bit_weights_unpacked, quantization
+from strop.models.locate import LocatedModel
+from strop.models.network import Network, PooledHead, Pooling
+from strop.models.precision import choose_precision
+from strop.recipe.sections import Model
+
+DROPOUT_OF_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout")
+DROPOUT_OF_STATES = ("hidden_dropout_prob", "hidden_dropout", "dropout", "resid_pdrop", "embd_pdrop")
+
+
+@dataclass(frozen=True)
+class ModelCounts:
+    """How large a network is.
+
+    Attributes:
+        n_parameters: All weights.
+        n_body: Weights of the body without adapters.
+        n_head: Weights of the head.
+        n_adapter: Weights of adapters.
+    """
+
+    n_parameters: int
+    n_body: int
+    n_head: int
+    n_adapter: int
+
+
+def resolve_pooling(model: Model, located: LocatedModel) -> Pooling:
+    """Resolve `model.pooling`: `auto` takes what a sentence-embedding model declares, else the native head."""
+    if model.pooling != "auto":
+        return model.pooling
+    return located.declared_pooling or "native"
+
+
+def build_network(
+    model: Model, located: LocatedModel, labels: Sequence[str], *, pad_id: int, device: torch.device, seed: int
+) -> Network:
+    """Load the pretrained weights and put a freshly initialised head on them.
+
+    Args:
+        model: The recipe's section.
+        located: Where the model lies.
+        labels: Names of the labels, in the order of the logits.
+        pad_id: Token id that fills short windows.
+        device: Where the model will run.
+        seed: Seeds the head and the adapters.
+
+    Raises:
+        ModelError: The folder holds a model that cannot be loaded so.
+        MachineError: bitsandbytes is needed and missing.
+    """
+    torch.manual_seed(seed)
+    pooling = resolve_pooling(model, located)
+    transformer, fresh = load_transformer(model, located, labels, pooling, pad_id, device)
+    head_modules = _head_modules(transformer, fresh) if pooling == "native" else ()
+    head = None
+    if pooling != "native":
+        head = PooledHead(hidden_size(transformer), len(labels), model.head_dropout)
+    if model.adapter is not None:
+        keep_4bit_weights_unpacked(transformer)
+        transformer = add_adapter(transformer, model.adapter, head_modules, is_native=pooling == "native")
+        transformer.get_base_model().config._name_or_path = located.name
+    if model.gradient_checkpointing:
+        transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        transformer.config.use_cache = False
+    network = Network(transformer, head, pooling, head_modules)
+    _keep_trained_weights_exact(network, device, model)
+    return network.to(device)
+
+
+def load_body(model: Model, located: LocatedModel, *, pad_id: int, device: torch.device) -> Network:
+    """Load the pretrained body as it is, for frozen features; states are pooled by the mean unless declared otherwise."""
+    pooling = resolve_pooling(model, located)
+    if pooling == "native":
+        pooling = "last" if located.is_causal else "mean"
+    transformer, _ = load_transformer(model, located, (), pooling, pad_id, device)
+    keep_4bit_weights_unpacked(transformer)
+    return Network(transformer, None, pooling, ()).to(device)
+
+
+def count_parameters(network: Network) -> ModelCounts:
+    """Count weights by what they belong to; 4-bit weights count as the weights they stand for."""
+    head = adapter = body = 0
+    for name, parameter in network.named_parameters():
+        n_weights = _n_weights(parameter)
+        if network.is_adapter(name):
+            adapter += n_weights
+        elif network.is_head(name):
+            # PEFT keeps the untouched original of a trained module beside its copy.
+            head += 0 if ".original_module." in name else n_weights
+        else:
+            body += n_weights
+    return ModelCounts(body + head + adapter, body, head, adapter)
+
+
+def _n_weights(parameter: nn.Parameter) -> int:
+    state = getattr(parameter, "quant_state", None)
+    return int(state.shape.numel()) if state is not None else parameter.numel()
+
+
+def load_transformer(
+    model: Model, located: LocatedModel, labels: Sequence[str], pooling: Pooling, pad_id: int, device: torch.device
+) -> tuple[Any, list[str]]:
+    """Load a bare body, or with pooling "native" a classifier, through the Auto classes of transformers.
+
+    Returns:
+        The model, and the names of weights that the folder does not hold.
+
+    Raises:
+        ModelError: transformers cannot load the folder so.
+        MachineError: The model does not fit the device.
+    """
+    trust = model.trust_remote_code
+    settings: dict[str, Any] = {"dtype": _weights_dtype(model, device)}
+    transformers_logging.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
+    # The report of missing weights is meant for people who load by hand; a new head is missing by design.
+    transformers_logging.set_verbosity_error()
+    try:
+        config = AutoConfig.from_pretrained(located.folder, trust_remote_code=trust)
+        _set_dropout(config, model)
+        config.pad_token_id = pad_id
+        auto = AutoModel
+        if pooling == "native":
+            auto = AutoModelForSequenceClassification
+            config.num_labels = len(labels)
+            config.id2label = dict(enumerate(labels))
+            config.label2id = {label: at for at, label in enumerate(labels)}
+            config.problem_type = "single_label_classification"
+        if model.adapter is not None and model.adapter.base_in_4bit:
+            skipped = _head_names_of_family(config, auto) if pooling == "native" else []
+            settings["quantization_config"] = quantization(skipped, device)
+        transformer, info = auto.from_pretrained(
+            located.folder, config=config, trust_remote_code=trust, output_loading_info=True, **settings
+        )
+    except torch.OutOfMemoryError as error:
+        raise MachineError(_no_memory(located, error)) from error
+    except (ValueError, OSError, RuntimeError, KeyError) as error:
+        problem = Problem(
+            where=str(located.folder),
+            must=f"transformers must be able to load the model for {'classification' if pooling == 'native' else 'features'}",
+            came=str(error).strip().splitlines()[0],
+            do="check that the folder is complete and its model type is supported by the installed transformers; "
+            "a family without a classification head works with model.pooling=mean or last",
+        )
+        raise ModelError(problem) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    return transformer, list(info["missing_keys"])
+
+
+def _no_memory(located: LocatedModel, error: BaseException) -> Problem:
+    return Problem(
+        where=str(located.folder),
+        must="the model must fit the memory of the device",
+        came=str(error).splitlines()[0],
+        do="use a smaller model, or model.adapter with base_in_4bit=true",
+    )
+
+
+def _weights_dtype(model: Model, device: torch.device) -> torch.dtype:
+    """Weights that are trained stay float32; a frozen base may be held in the format it is computed in."""
+    if model.adapter is None:
+        return torch.float32
+    by_name = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    return by_name[choose_precision(model.precision, device)]
+
+
+def _keep_trained_weights_exact(network: Network, device: torch.device, model: Model) -> None:
+    """Hold head and adapters in float32 on a base of lower precision, so that small updates are not lost."""
+    if _weights_dtype(model, device) == torch.float32:
+        return
+    for name, parameter in network.named_parameters():
+        if parameter.is_floating_point() and (network.is_head(name) or network.is_adapter(name)):
+            parameter.data = parameter.data.float()
+
+
+def _set_dropout(config: Any, model: Model) -> None:
+    for name in DROPOUT_OF_ATTENTION:
+        if hasattr(config, name):
+            setattr(config, name, model.attention_dropout)
+    if model.hidden_dropout is not None:
+        for name in DROPOUT_OF_STATES:
+            if hasattr(config, name):
+                setattr(config, name, model.hidden_dropout)
+
+
+def hidden_size(transformer: Any) -> int:
+    """Width of the token states."""
+    config = transformer.config
+    return int(getattr(config, "hidden_size", None) or config.get_text_config().hidden_size)
+
+
+def _head_modules(transformer: Any, missing: Sequence[str]) -> tuple[str, ...]:
+    """Modules of a native classifier that are its head: all outside the body, and those of the body that are new.
+
+    A body without a pretrained pooler gets a fresh one, which has to be trained as the head is.
+    """
+    body = transformer.base_model_prefix
+    outside = {
+        name for name, module in transformer.named_children() if name != body and any(True for _ in module.parameters())
+    }
+    fresh = {name.removeprefix(f"{body}.").split(".")[0] for name in missing if name.startswith(f"{body}.")}
+    return tuple(sorted(outside | fresh))
+
+
+def _head_names_of_family(config: Any, auto: Any) -> list[str]:
+    """Names of the head's modules, found on a model without weights, so that they can be kept out of quantization."""
+    with torch.device("meta"):
+        empty = auto.from_config(config)
+    body = empty.base_model_prefix
+    outside = [name for name, _ in empty.named_children() if name != body]
+    pooler = ["pooler"] if hasattr(getattr(empty, body, None), "pooler") else []
+    return outside + pooler

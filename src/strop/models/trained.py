@@ -1,0 +1,155 @@
+"""The folder of a trained model: plain `transformers` and `peft` load it, Strop adds the head, labels and recipe."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from strop.errors import ModelError, Problem
+from strop.models.adapters import keep_4bit_weights_unpacked
+from strop.models.load import hidden_size, load_transformer
+from strop.models.locate import LocatedModel, locate_model
+from strop.models.network import Network, PooledHead
+from strop.recipe.load import dump_recipe, read_recipe
+from strop.recipe.sections import Recipe
+from strop.records.files import folder_written_whole, read_json, write_json, write_text
+
+ABOUT = "strop.json"
+HEAD = "head.safetensors"
+TOKENIZER_FILES = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+    "spiece*",
+    "chat_template*",
+)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A trained network and all that is needed to use it.
+
+    Attributes:
+        network: In evaluation mode, on its device.
+        folder: Where it lies; also holds the tokenizer.
+        recipe: What it was trained by.
+        labels: Names of the labels, in the order of the logits.
+        pad_id: Token id that fills short windows.
+    """
+
+    network: Network
+    folder: Path
+    recipe: Recipe
+    labels: tuple[str, ...]
+    pad_id: int
+
+
+def save_trained(
+    network: Network, folder: Path, *, recipe: Recipe, located: LocatedModel, labels: Sequence[str], pad_id: int
+) -> None:
+    """Write the trained model folder, whole or not at all.
+
+    With pooling "native" and no adapter, `AutoModelForSequenceClassification.from_pretrained(folder)` is the trained
+    classifier. With pooled states, `AutoModel` loads the body, and `head.safetensors` holds `linear.weight` (L, H) and
+    `linear.bias` (L,). With an adapter, `peft` loads it on the base model.
+
+    Raises:
+        MachineError: The disk is full.
+    """
+    transformer: Any = network.transformer
+    with folder_written_whole(folder) as work:
+        transformer.save_pretrained(work)
+        for pattern in TOKENIZER_FILES:
+            for file in located.folder.glob(pattern):
+                shutil.copyfile(file, work / file.name)
+        if network.head is not None:
+            save_file(
+                {name: value.contiguous().cpu() for name, value in network.head.state_dict().items()}, work / HEAD
+            )
+        about = {
+            "task": recipe.task,
+            "labels": list(labels),
+            "pooling": network.pooling,
+            "head_modules": list(network.head_modules),
+            "pad_id": pad_id,
+            "base_model": located.name,
+        }
+        write_json(work / ABOUT, about)
+        write_text(work / "recipe.yaml", dump_recipe(recipe))
+
+
+def load_trained(folder: Path, device: torch.device) -> TrainedModel:
+    """Load what `save_trained` wrote.
+
+    Raises:
+        ModelError: The folder is not one, or is damaged, or its base model is gone.
+        RunError: Its description is missing or damaged.
+    """
+    _must_be_whole(folder)
+    about = read_json(folder / ABOUT)
+    recipe = read_recipe(folder / "recipe.yaml")
+    labels, pad_id = tuple(about["labels"]), int(about["pad_id"])
+    located = locate_model(recipe.model) if recipe.model.adapter else _own_weights(folder)
+    transformer, _ = load_transformer(recipe.model, located, labels, about["pooling"], pad_id, device)
+    if recipe.model.adapter is not None:
+        transformer = _with_saved_adapter(transformer, folder, about["head_modules"])
+    head = None
+    if about["pooling"] != "native":
+        head = PooledHead(hidden_size(transformer), len(labels), recipe.model.head_dropout)
+        try:
+            head.load_state_dict(load_file(folder / HEAD))
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise ModelError(_damaged(folder / HEAD, error)) from error
+    network = Network(transformer, head, about["pooling"], tuple(about["head_modules"])).to(device)
+    network.eval()
+    return TrainedModel(network, folder, recipe, labels, pad_id)
+
+
+def _must_be_whole(folder: Path) -> None:
+    if not (folder / ABOUT).exists():
+        problem = Problem(
+            where=str(folder),
+            must="the folder must hold a trained model",
+            came=f"no {ABOUT}" if folder.is_dir() else "no such folder",
+            do="give the `strop fit` command of this run again: it goes on where it was and writes the model at the end",
+        )
+        raise ModelError(problem)
+
+
+def _damaged(file: Path, error: BaseException) -> Problem:
+    return Problem(
+        where=str(file),
+        must="the file must hold the weights that Strop wrote",
+        came=str(error),
+        do="remove the model folder and give the `strop fit` command of this run again",
+    )
+
+
+def _own_weights(folder: Path) -> LocatedModel:
+    """The trained folder as a model to load, judged by the checks for pretrained ones."""
+    from strop.recipe.sections import Model
+
+    return locate_model(Model(name=str(folder)))
+
+
+def _with_saved_adapter(transformer: Any, folder: Path, head_modules: Sequence[str]) -> Any:
+    from peft import PeftModel
+
+    keep_4bit_weights_unpacked(transformer)
+    # The saved head is float32; it must not be rounded to the base's precision while it is loaded.
+    for name, module in transformer.named_modules():
+        if name.split(".")[-1] in head_modules and isinstance(module, nn.Module):
+            module.float()
+    try:
+        return PeftModel.from_pretrained(transformer, str(folder), is_trainable=False)
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise ModelError(_damaged(folder / "adapter_model.safetensors", error)) from error

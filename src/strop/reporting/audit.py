@@ -1,0 +1,3 @@
+"""x"""
+def audit_facts(material): return []
+def coverage(material): return []

@@ -1,0 +1,115 @@
+"""Everything a report or a model card is made from, read from the run folder alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from strop.recipe.load import read_recipe
+from strop.recipe.sections import Recipe
+from strop.records.dataset import Dataset
+from strop.records.files import read_json
+from strop.records.ledger import Entry
+from strop.records.predictions import Predictions
+from strop.records.run_folder import RunFolder
+from strop.records.scores import Scores
+from strop.records.split import Split
+from strop.reporting.history import StageHistory, read_histories
+
+
+@dataclass(frozen=True)
+class Material:
+    """What stands in a run folder; pieces that an unfinished run does not have yet are None or empty.
+
+    Attributes:
+        folder: The run.
+        recipe: What was asked for.
+        about: Content of `run.json`.
+        ledger: All entries, in the order they were written.
+        openings: The entries that say that the test part was opened.
+        dataset: Rows that are not sealed. The sealed rows are never read here.
+        split: Ids by part.
+        audit: What the audit of the data found.
+        scores: Scores by part, the one to be judged by first: test if it was opened, then validation or out of fold.
+        predictions: The model's predictions of rows that are not sealed and that it was not trained on.
+        histories: Training, one entry a stage and fold.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    about: Mapping[str, Any]
+    ledger: tuple[Entry, ...]
+    openings: tuple[Entry, ...]
+    dataset: Dataset | None
+    split: Split | None
+    audit: Mapping[str, Any]
+    scores: tuple[Scores, ...]
+    predictions: Predictions | None
+    histories: tuple[StageHistory, ...]
+
+    @property
+    def headline(self) -> Scores | None:
+        """The scores to judge the run by."""
+        return self.scores[0] if self.scores else None
+
+    @property
+    def open_scores(self) -> Scores | None:
+        """The scores on rows that are not sealed."""
+        return next((one for one in self.scores if one.part != "test"), None)
+
+    @property
+    def n_sealed(self) -> int:
+        """How many rows the test part has."""
+        return 0 if self.split is None else len(self.split.test)
+
+
+def read_material(folder: RunFolder) -> Material:
+    """Read what stands in a run folder.
+
+    Raises:
+        RunError: The folder holds no run, or a file in it is damaged.
+        RecipeError: The recipe in the folder was changed and is no longer one.
+    """
+    folder.must_be_a_run()
+    recipe, about = read_recipe(folder.recipe), folder.read_about()
+    split = Split.load(folder.split) if (folder.split / "split.json").exists() else None
+    dataset = _read_open_rows(folder, split)
+    openings = tuple(folder.ledger.openings())
+    return Material(
+        folder=folder,
+        recipe=recipe,
+        about=about,
+        ledger=tuple(folder.ledger.entries()),
+        openings=openings,
+        dataset=dataset,
+        split=split,
+        audit=dict(read_json(folder.audit)) if folder.audit.exists() else {},
+        scores=_read_scores(folder, test_was_opened=bool(openings)),
+        predictions=_read_open_predictions(folder, dataset),
+        histories=read_histories(folder, recipe, about),
+    )
+
+
+def _read_scores(folder: RunFolder, *, test_was_opened: bool) -> tuple[Scores, ...]:
+    parts = ["test"] if test_was_opened else []
+    paths = [folder.scores / f"{part}.json" for part in [*parts, "validation", "out of fold"]]
+    return tuple(Scores.load(path) for path in paths if path.exists())
+
+
+def _read_open_rows(folder: RunFolder, split: Split | None) -> Dataset | None:
+    """Rows that are not sealed; the split is asked again, so that no sealed row slips into a report."""
+    if not folder.open_data.exists():
+        return None
+    dataset = Dataset.load(folder.open_data)
+    sealed = set() if split is None else set(split.test.tolist())
+    return dataset.take([at for at, row_id in enumerate(dataset.ids.tolist()) if row_id not in sealed])
+
+
+def _read_open_predictions(folder: RunFolder, dataset: Dataset | None) -> Predictions | None:
+    """Predictions of rows whose labels may be shown: held out from training, and not of the test part."""
+    path = folder.predictions / "model.arrow"
+    if dataset is None or not path.exists():
+        return None
+    known = set(dataset.ids.tolist())
+    predictions = Predictions.load(path)
+    pairs = enumerate(zip(predictions.ids.tolist(), predictions.seen_R.tolist(), strict=True))
+    return predictions.take([at for at, (row_id, seen) in pairs if row_id in known and not seen])

@@ -1,0 +1,178 @@
+"""The report: one HTML file that holds its styles and figures and loads nothing."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from strop import __version__
+from strop.records.files import write_text
+from strop.records.run_folder import RunFolder
+from strop.records.scores import Score, Scores, SystemScores
+from strop.reporting import sentences, strips, tables
+from strop.reporting.audit import audit_facts, coverage
+from strop.reporting.facts import making_facts
+from strop.reporting.figures import reliability_figure, training_figure
+from strop.reporting.material import Material, read_material
+from strop.reporting.reliability import reliability
+from strop.reporting.rows import MOST_CONFLICTS, conflicts, worst_errors
+
+SECTIONS = (
+    ("result", "Result"),
+    ("scores", "Scores against the baselines"),
+    ("classes", "Class by class"),
+    ("calibration", "Calibration"),
+    ("errors", "Worst errors"),
+    ("data", "Data"),
+    ("training", "Training"),
+    ("ledger", "Ledger"),
+    ("making", "What it was made with"),
+)
+MOST_LEDGER_ENTRIES = 500
+
+
+def write_report(folder: RunFolder) -> Path:
+    """Write `report.html` from what stands in the run folder; pieces that are not there yet are said to be missing.
+
+    Args:
+        folder: The run.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        RunError: The folder holds no run, or a file in it is damaged.
+        MachineError: The report cannot be written.
+    """
+    material = read_material(folder)
+    page = _environment().get_template("report.html.j2").render(_context(material))
+    write_text(folder.report, page)
+    return folder.report
+
+
+def caveats(material: Material) -> list[str]:
+    """What a reader must know before believing the headline."""
+    found = [] if material.headline is None else list(material.headline.caveats)
+    state = material.about.get("state")
+    if material.headline is None and state:
+        found.append(f"The run is unfinished; its state is '{state}'.")
+    if material.openings:
+        times = ", ".join(entry.at or "an unknown time" for entry in material.openings)
+        found.append(f"The test part was opened {sentences.counted(len(material.openings), 'time')}: {times}.")
+    elif material.n_sealed:
+        rows = sentences.counted(material.n_sealed, "row")
+        found.append(f"The test part ({rows}) is sealed and was never opened: these scores do not come from it.")
+    elif material.split is not None:
+        found.append("There is no sealed test part, so nothing was kept back for a last, unbiased look.")
+    return found
+
+
+def _environment() -> Environment:
+    # Not select_autoescape: it goes by the ending of the name, and ours is .j2.
+    environment = Environment(
+        loader=PackageLoader("strop.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=sentences.number,
+        count=sentences.count,
+        counted=_counted,
+        percent=sentences.percent,
+        p_text=sentences.p_text,
+        metric_name=sentences.metric_name,
+        system_name=sentences.system_name,
+        part_name=sentences.part_name,
+        capitalize_first=lambda words: words[:1].upper() + words[1:],
+        verdict=sentences.verdict,
+        differences_lines=sentences.differences_lines,
+        best_baseline=sentences.best_baseline,
+        primary_board=strips.primary_board,
+        differences_board=strips.differences_board,
+        classes_board=strips.classes_board,
+        confusion_cells=tables.confusion_cells,
+        tick=lambda value: f"{value:g}".replace("-", sentences.MINUS),
+        f1_of=_f1_of,
+    )
+    return environment
+
+
+def _counted(value: int, one: str, many: str | None = None) -> str:
+    return sentences.counted(value, one, many)
+
+
+def _f1_of(system: SystemScores, label: str) -> Score | None:
+    return next((one.f1 for one in system.classes if one.label == label), None)
+
+
+def _context(material: Material) -> dict[str, Any]:
+    errors_can_be_shown = material.predictions is not None and _has_labels(material)
+    return {
+        "version": __version__,
+        "sections": SECTIONS,
+        "material": material,
+        "headline": material.headline,
+        "model_line": _model_line(material),
+        "caveats": caveats(material),
+        "most_labels_with_shares": tables.MOST_LABELS_WITH_SHARES,
+        "errors": worst_errors(material.predictions, material.dataset) if errors_can_be_shown else None,
+        "conflicts": [] if material.dataset is None else conflicts(material.dataset),
+        "most_conflicts": MOST_CONFLICTS,
+        "facts": audit_facts(material),
+        "coverage": coverage(material),
+        "labels": tables.label_counts(material),
+        "split": tables.split_table(material),
+        "curves": _curves(material),
+        "most_entries": MOST_LEDGER_ENTRIES,
+        "making": making_facts(material),
+        "times": tables.stations(material.about),
+        "recipe_yaml": material.folder.recipe.read_text(encoding="utf-8-sig"),
+        **_calibration(material),
+    }
+
+
+def _has_labels(material: Material) -> bool:
+    return material.dataset is not None and material.dataset.target is not None
+
+
+def _model_line(material: Material) -> str:
+    recipe = material.recipe
+    adapter = recipe.model.adapter
+    how = "" if adapter is None else f", adapters of rank {adapter.rank}" + " on a 4-bit base" * adapter.base_in_4bit
+    when = str(material.about.get("ended") or material.about.get("started") or "")[:10]
+    return f"{Path(recipe.model.name).name}{how}, fine-tuned to {recipe.task}" + (f" · {when}" if when else "")
+
+
+def _curves(material: Material) -> list[tuple[Any, Markup]]:
+    primary = material.recipe.evaluation.primary_metric
+    return [
+        (one, training_figure(one, primary, f"training-{one.fold}-{one.number}")) for one in material.histories
+    ]
+
+
+def _calibration(material: Material) -> dict[str, Any]:
+    """The reliability diagram over open rows, before and after the temperature."""
+    predictions, dataset, scores = material.predictions, material.dataset, material.open_scores
+    if predictions is None or dataset is None or dataset.target is None or predictions.n_rows == 0:
+        return {"calibration_figure": None, "calibration_words": "", "n_calibration_rows": 0}
+    n_bins = material.recipe.evaluation.calibration_bins
+    temperature = None if scores is None else scores.temperature
+    before = reliability(predictions, dataset, n_bins)
+    after = None if temperature is None else reliability(predictions, dataset, n_bins, temperature)
+    words = f"Expected calibration error (ECE) over {n_bins} bins of equal width: {sentences.number(before.error)}"
+    if after is None or temperature is None:
+        words += "."
+    else:
+        words += (
+            f"; {sentences.number(after.error)} after division of the logits by the temperature "
+            f"{sentences.number(temperature)}. The temperature was fitted on these rows, so the second curve flatters a "
+            "little; the table below does not."
+        )
+    return {
+        "calibration_figure": reliability_figure(before, after, "reliability"),
+        "calibration_words": words,
+        "n_calibration_rows": predictions.n_rows,
+    }

@@ -1,0 +1,148 @@
+"""How numbers, metrics and systems are written, and the sentences that say whether the edge is there."""
+
+from strop.records.scores import Difference, Score, Scores, SystemScores
+
+METRIC_NAMES = {
+    "macro_f1": "Macro F1",
+    "weighted_f1": "Weighted F1",
+    "macro_precision": "Macro precision",
+    "macro_recall": "Macro recall",
+    "accuracy": "Accuracy",
+    "balanced_accuracy": "Balanced accuracy",
+    "mcc": "Matthews correlation",
+    "auroc": "AUROC",
+    "log_loss": "Log loss",
+    "brier": "Brier score",
+    "calibration_error": "Calibration error",
+    "ece": "Calibration error",
+    "f1": "F1",
+}
+SYSTEM_NAMES = {
+    "model": "Fine-tuned model",
+    "majority": "Majority class",
+    "tfidf": "TF-IDF",
+    "linear_probe": "Linear probe",
+}
+PART_NAMES = {
+    "validation": "the validation part",
+    "test": "the test part",
+    "out of fold": "the rows held out by each fold",
+}
+MINUS = "\N{MINUS SIGN}"
+
+
+def metric_name(metric: str) -> str:
+    """What a reader sees for a metric's name."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())
+
+
+def system_name(system: str) -> str:
+    """What a reader sees for the model or a baseline."""
+    return SYSTEM_NAMES.get(system, system.replace("_", " ").replace("-", " ").capitalize())
+
+
+def part_name(part: str) -> str:
+    """A part with its article, for the middle of a sentence."""
+    return PART_NAMES.get(part, f"the part '{part}'")
+
+
+def number(value: float | None) -> str:
+    """Three decimals with a true minus sign; an en dash where there is no number."""
+    if value is None or value != value:  # noqa: PLR0124 (only NaN differs from itself)
+        return "\N{EN DASH}"
+    return f"{value:.3f}".replace("-", MINUS)
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign in front, for differences."""
+    return f"{value:+.3f}".replace("-", MINUS)
+
+
+def count(value: int) -> str:
+    """A count, with commas from a thousand."""
+    return f"{value:,}"
+
+
+def counted(value: int, one: str, many: str | None = None) -> str:
+    """A count with its noun: "1 row", "2 rows"."""
+    return f"{count(value)} {one if value == 1 else many or one + 's'}"
+
+
+def percent(fraction: float) -> str:
+    """A share of one as a percentage, with one decimal below 10 %."""
+    value = 100 * fraction
+    digits = 1 if 0 < value < 9.95 else 0
+    return f"{value:.{digits}f} %"
+
+
+def interval(score: Score) -> str:
+    """The interval of a score in brackets; empty where there is none."""
+    if score.low is None or score.high is None:
+        return ""
+    return f"[{number(score.low)}, {number(score.high)}]"
+
+
+def score_text(score: Score) -> str:
+    """A score with its interval: "0.812 [0.761, 0.858]"."""
+    return f"{number(score.value)} {interval(score)}".rstrip()
+
+
+def difference_text(difference: Difference) -> str:
+    """A difference with its paired interval: "+0.120 [0.050, 0.190]"."""
+    return f"{signed(difference.value)} [{number(difference.low)}, {number(difference.high)}]"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value as it is written in a paper."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def best_baseline(scores: Scores) -> SystemScores | None:
+    """The baseline with the best primary score; None where no baseline was scored on it."""
+    judged = [system for system in scores.baselines if scores.primary in system.metrics]
+    if not judged:
+        return None
+    sign = 1.0 if scores.primary_score.higher_is_better else -1.0
+    return max(judged, key=lambda system: sign * system.metrics[scores.primary].value)
+
+
+def difference_to(scores: Scores, system: str) -> Difference | None:
+    """The paired difference on the primary metric between the model and a baseline."""
+    found = [one for one in scores.differences if one.other == system and one.metric == scores.primary]
+    return found[0] if found else None
+
+
+def judgement(difference: Difference, *, higher_is_better: bool = True) -> str:
+    """The words for a difference: "clearly above", "clearly below", or "not distinguishable from"."""
+    if not difference.is_clear:
+        return "not distinguishable from"
+    if higher_is_better:
+        return "clearly above" if difference.low > 0 else "clearly below"
+    return "clearly better than" if difference.low > 0 else "clearly worse than"
+
+
+def verdict(scores: Scores) -> str:
+    """Say in plain words whether the model is better than the best baseline, on which part, and how sure that is."""
+    score = scores.primary_score
+    head = f"{metric_name(scores.primary)} {score_text(score)} on {part_name(scores.part)}"
+    baseline = best_baseline(scores)
+    if baseline is None:
+        return f"{head}; there is no baseline beside it, so nothing says whether the edge is there."
+    difference = difference_to(scores, baseline.system)
+    name = system_name(baseline.system)
+    if difference is None:
+        value = score_text(baseline.metrics[scores.primary])
+        return f"{head}; the best baseline, {name}, has {value}, and the two were not compared row by row."
+    words = judgement(difference, higher_is_better=score.higher_is_better)
+    return f"{head}: {words} the best baseline, {name} ({difference_text(difference)})."
+
+
+def differences_lines(scores: Scores) -> list[str]:
+    """One sentence for every baseline: how the model stands to it on the primary metric, largest lead first."""
+    higher = scores.primary_score.higher_is_better
+    ordered = sorted(scores.differences, key=lambda one: one.value, reverse=True)
+    return [
+        f"{judgement(one, higher_is_better=higher).capitalize()} {system_name(one.other)} in "
+        f"{metric_name(one.metric)}: {difference_text(one)}, {p_text(one.p_value)}"
+        for one in ordered
+    ]

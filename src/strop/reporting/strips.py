@@ -1,0 +1,104 @@
+"""Scores and intervals laid out along a common scale, in percent of its width."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from strop.records.scores import Difference, Score, Scores, SystemScores
+from strop.reporting.sentences import difference_text, score_text
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A stretch of numbers with round ends.
+
+    Attributes:
+        low: The number at the left end.
+        high: The number at the right end.
+        ticks: Round numbers from end to end.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def at(self, value: float) -> float:
+        """Where a number lies, in percent of the width; numbers beyond an end lie on it."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One number and its interval on a scale.
+
+    Attributes:
+        name: What the number belongs to.
+        words: The number and its interval, written out.
+        dot: Where the number lies, in percent.
+        left: Where the interval begins, in percent; None where there is no interval.
+        width: How wide the interval is, in percent.
+        marks: Further numbers to compare with, in percent.
+    """
+
+    name: str
+    words: str
+    dot: float
+    left: float | None = None
+    width: float | None = None
+    marks: tuple[float, ...] = ()
+
+
+def scale_over(values: Iterable[float | None]) -> Scale:
+    """Choose round ends around numbers; None and NaN are passed over."""
+    from matplotlib.ticker import MaxNLocator
+
+    known = [value for value in values if value is not None and value == value]  # noqa: PLR0124 (NaN)
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    if high - low < 1e-9:
+        low, high = low - 0.05, high + 0.05
+    ticks = [round(float(tick), 10) for tick in MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)]
+    return Scale(ticks[0], ticks[-1], tuple(ticks))
+
+
+def strip(name: str, score: Score | Difference, scale: Scale, marks: Sequence[float] = ()) -> Strip:
+    """Lay one score or difference on a scale."""
+    placed = tuple(scale.at(mark) for mark in marks)
+    words = difference_text(score) if isinstance(score, Difference) else score_text(score)
+    if score.low is None or score.high is None:
+        return Strip(name, words, scale.at(score.value), marks=placed)
+    left = scale.at(score.low)
+    return Strip(name, words, scale.at(score.value), left, round(scale.at(score.high) - left, 2), placed)
+
+
+@dataclass(frozen=True)
+class Board:
+    """Several strips under each other on one scale."""
+
+    scale: Scale
+    strips: tuple[Strip, ...]
+
+
+def primary_board(scores: Scores) -> Board:
+    """The primary metric of the model and of every baseline that has it."""
+    systems = [one for one in (scores.model, *scores.baselines) if scores.primary in one.metrics]
+    judged = [one.metrics[scores.primary] for one in systems]
+    scale = scale_over(end for score in judged for end in (score.low, score.value, score.high))
+    return Board(scale, tuple(strip(one.system, score, scale) for one, score in zip(systems, judged, strict=True)))
+
+
+def differences_board(scores: Scores) -> Board:
+    """The paired differences; zero is always on the scale."""
+    ends = [end for one in scores.differences for end in (one.low, one.value, one.high)]
+    scale = scale_over([0.0, *ends])
+    return Board(scale, tuple(strip(one.other, one, scale) for one in scores.differences))
+
+
+def classes_board(scores: Scores, beside: SystemScores | None) -> Board:
+    """F1 of every class, with the value of another system as a mark; the scale is 0 to 1, so that classes compare."""
+    scale = Scale(0.0, 1.0, (0.0, 0.5, 1.0))
+    theirs = {} if beside is None else {one.label: one.f1.value for one in beside.classes}
+    strips = [
+        strip(one.label, one.f1, scale, [theirs[one.label]] if one.label in theirs else [])
+        for one in scores.model.classes
+    ]
+    return Board(scale, tuple(strips))

@@ -1,0 +1,81 @@
+"""Scores as tables for the terminal, readable at 80 columns."""
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from strop.records.scores import Score, Scores
+from strop.reporting.sentences import count, differences_lines, metric_name, number, system_name, verdict
+
+__all__ = ["differences_lines", "scores_table", "verdict"]
+
+MOST_BASELINES_BESIDE = 3
+LONGEST_LABEL_COLUMNS = 22
+MODEL_STYLE = "bold"
+
+
+def scores_table(scores: Scores) -> RenderableType:
+    """Lay out all scores: metrics with intervals, model beside baselines; then every class.
+
+    With more than three baselines only the first three stand in the tables, and a line says which are left out.
+
+    Args:
+        scores: The scores of one part.
+
+    Returns:
+        Something that `rich.console.Console.print` prints.
+    """
+    shown: list[RenderableType] = [_metrics_table(scores)]
+    if scores.model.classes:
+        shown += [Text(), _classes_table(scores)]
+    left_out = [system_name(one.system) for one in scores.baselines[MOST_BASELINES_BESIDE:]]
+    if left_out:
+        shown.append(Text(f"Not shown for want of room: {', '.join(left_out)}.", style="dim"))
+    return Group(*shown)
+
+
+def _table(title: str, first: str, *others: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="fold", max_width=LONGEST_LABEL_COLUMNS)
+    for name in others:
+        table.add_column(name, justify="right", vertical="top")
+    return table
+
+
+def _metrics_table(scores: Scores) -> Table:
+    systems = [scores.model, *scores.baselines[:MOST_BASELINES_BESIDE]]
+    rows = "row" if len(scores.ids) == 1 else "rows"
+    title = f"Scores on {scores.part}, {count(len(scores.ids))} {rows}, {scores.confidence:.0%} intervals"
+    table = _table(title, "", *(_short_name(one.system) for one in systems))
+    for metric, score in scores.model.metrics.items():
+        name = Text(metric_name(metric), style=MODEL_STYLE if metric == scores.primary else "")
+        if not score.higher_is_better:
+            name.append(" (lower is better)", style="dim")
+        table.add_row(name, *(_cell(one.metrics.get(metric), one.system) for one in systems))
+    return table
+
+
+def _classes_table(scores: Scores) -> Table:
+    beside = scores.baselines[: MOST_BASELINES_BESIDE - 1]
+    headings = ("rows", "precision", "recall", "F1", *(f"F1 {_short_name(one.system)}" for one in beside))
+    table = _table("By class, fine-tuned model", "", *headings)
+    theirs = [{one.label: one.f1 for one in system.classes} for system in beside]
+    for one in scores.model.classes:
+        own = [_cell(one.precision, "model"), _cell(one.recall, "model"), _cell(one.f1, "model")]
+        others = [_cell(by_label.get(one.label), "baseline") for by_label in theirs]
+        table.add_row(Text(one.label), count(one.n_rows), *own, *others)
+    return table
+
+
+def _short_name(system: str) -> str:
+    return "Model" if system == "model" else system_name(system)
+
+
+def _cell(score: Score | None, system: str) -> Text:
+    """The value, and the interval below it: side by side they would need more than 80 columns."""
+    text = Text(number(score.value if score else None), style=MODEL_STYLE if system == "model" else "")
+    if score is not None and score.low is not None and score.high is not None:
+        text.append(f"\n{number(score.low)}\N{EN DASH}{number(score.high)}", style="dim not bold")
+    return text

@@ -1,0 +1,61 @@
+"""Compare finished runs on the rows they share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from strop.errors import Problem, RunError
+from strop.evaluation.compare import Comparison, compare_runs
+from strop.records.dataset import Dataset
+from strop.records.predictions import Predictions
+from strop.runs.judge import must_be_finished
+from strop.runs.run import Run
+
+
+def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comparison:
+    """Compare runs row by row.
+
+    Args:
+        paths: At least two run folders.
+        on_test: Compare on test rows instead of held-out rows.
+
+    Raises:
+        RunError: A run is not finished, or its test part was never opened, or nothing can be compared.
+    """
+    if len(paths) < 2:
+        problem = Problem(
+            where="strop compare",
+            must="there must be at least two runs",
+            came=f"{len(paths)}",
+            do="name two run folders",
+        )
+        raise RunError(problem)
+    predictions, targets = {}, {}
+    runs = [Run(path) for path in paths]
+    for name, run in zip(_names(paths), runs, strict=True):
+        must_be_finished(run.folder)
+        if on_test:
+            _must_be_opened(run)
+        file = "model.test.sealed.arrow" if on_test else "model.arrow"
+        predictions[name] = Predictions.load(run.folder.predictions / file)
+        rows = Dataset.load(run.folder.sealed_data if on_test else run.folder.open_data)
+        if rows.target is None:
+            raise ValueError("rows of a run must have a target")
+        targets[name] = dict(zip(rows.ids.tolist(), rows.target.tolist(), strict=True))
+    return compare_runs(predictions, targets, evaluation=runs[0].recipe.evaluation, seed=runs[0].recipe.seed)
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The folders' names, or their whole paths where two names are alike."""
+    names = [path.name for path in paths]
+    return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _must_be_opened(run: Run) -> None:
+    if not run.folder.ledger.openings():
+        problem = Problem(
+            where=str(run.folder.path),
+            must="the sealed test part must have been opened before runs are compared on it",
+            came="a sealed test part",
+            do="`strop evaluate RUN --open-test`, or compare without --on-test",
+        )
+        raise RunError(problem)

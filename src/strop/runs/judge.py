@@ -1,0 +1,130 @@
+"""Score saved predictions: open rows at the end of a fit, sealed rows when a person asks. No language model is loaded."""
+
+from pathlib import Path
+
+from strop.errors import Problem, RunError
+from strop.evaluation.evaluate import score_predictions
+from strop.recipe.sections import Recipe
+from strop.records.dataset import Dataset
+from strop.records.ledger import Entry
+from strop.records.predictions import Predictions
+from strop.records.run_folder import RunFolder
+from strop.records.scores import Scores
+from strop.records.split import Split
+
+CHOSE_CHECKPOINT = (
+    "these rows also chose the checkpoint, which flatters the model a little; the sealed test part does not"
+)
+FOLDS_AVERAGED = "the test rows are predicted by the average of the folds' models"
+
+
+def judge_open_rows(recipe: Recipe, dataset: Dataset, split: Split, folder: RunFolder) -> Scores:
+    """Score held-out rows that are not sealed, and write `scores/<part>.json`."""
+    part = "out of fold" if split.held_out else "validation"
+    model = Predictions.load(folder.predictions / "model.arrow")
+    rows = dataset.select(model.ids)
+    scores = _score(recipe, folder, model, rows, part, suffix=".arrow", caveats=(CHOSE_CHECKPOINT,))
+    scores.save(scores_path(folder, part))
+    return scores
+
+
+def open_test(recipe: Recipe, folder: RunFolder) -> Scores:
+    """Open the sealed test part: write the opening to the ledger, score, and write `scores/test.json`.
+
+    Raises:
+        RunError: The run is not finished, or has no test part.
+    """
+    split = Split.load(folder.split)
+    if len(split.test) == 0:
+        problem = Problem(
+            where=str(folder.path),
+            must="the run must have a sealed test part to open",
+            came="split.test_fraction=0" if recipe.data.part is None else "no row of the part 'test'",
+            do="judge by the validation or out-of-fold scores, or fit again with a test part",
+        )
+        raise RunError(problem)
+    must_be_finished(folder)
+    n_before = len(folder.ledger.openings())
+    entry = Entry(
+        "opened",
+        "evaluation",
+        f"the sealed test part was opened (opening number {n_before + 1})",
+        n_rows=len(split.test),
+    )
+    # Written before anyone sees a score, so that no opening goes unrecorded.
+    folder.ledger.write(entry, every_time=True)
+    model = Predictions.load(folder.predictions / "model.test.sealed.arrow")
+    rows = Dataset.load(folder.sealed_data).select(model.ids)
+    validation = Scores.load(scores_path(folder, "out of fold" if split.held_out else "validation"))
+    scores = _score(
+        recipe,
+        folder,
+        model,
+        rows,
+        "test",
+        suffix=".test.sealed.arrow",
+        caveats=_test_caveats(split, n_before),
+        temperature=validation.temperature,
+    )
+    scores.save(scores_path(folder, "test"))
+    return scores
+
+
+def must_be_finished(folder: RunFolder) -> None:
+    """Check that the run came to its end.
+
+    Raises:
+        RunError: It did not.
+    """
+    state = folder.read_about().get("state", "not begun")
+    if state != "finished":
+        problem = Problem(
+            where=str(folder.path),
+            must="the run must be finished",
+            came=f"a run that is {state}",
+            do="give its `strop fit` command again: it goes on where it was",
+        )
+        raise RunError(problem)
+
+
+def scores_path(folder: RunFolder, part: str) -> Path:
+    """Where the scores on a part lie."""
+    return folder.scores / f"{part.replace(' ', '_')}.json"
+
+
+def _test_caveats(split: Split, n_before: int) -> tuple[str, ...]:
+    caveats = [FOLDS_AVERAGED] if split.held_out else []
+    if n_before:
+        caveats.append(
+            f"the test part had been opened {n_before} time(s) before: choices made since may be fitted to it"
+        )
+    return tuple(caveats)
+
+
+def _score(
+    recipe: Recipe,
+    folder: RunFolder,
+    model: Predictions,
+    rows: Dataset,
+    part: str,
+    *,
+    suffix: str,
+    caveats: tuple[str, ...],
+    temperature: float | None = None,
+) -> Scores:
+    if rows.target is None:
+        raise ValueError("rows to be judged must have a target")
+    baselines = {
+        name: Predictions.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
+    }
+    return score_predictions(
+        model,
+        rows.target,
+        baselines=baselines,
+        evaluation=recipe.evaluation,
+        part=part,
+        seed=recipe.seed,
+        groups=rows.groups,
+        temperature=temperature,
+        caveats=caveats,
+    )

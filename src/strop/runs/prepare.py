@@ -1,0 +1,193 @@
+"""The stations before training: read, audit, split, tokenize. Each is loaded instead where the run has it already."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strop.data.audit import audit_dataset
+from strop.data.read import read_dataset
+from strop.data.split import make_split
+from strop.errors import Problem, RecipeError, RunError
+from strop.models.locate import LocatedModel, locate_model
+from strop.recipe.load import differing_keys, dump_recipe, read_recipe
+from strop.recipe.sections import Recipe
+from strop.records.dataset import Dataset, Strings
+from strop.records.examples import Examples
+from strop.records.files import write_text
+from strop.records.run_folder import RunFolder
+from strop.records.split import Split
+from strop.tasks.classify import encode_target
+from strop.text.coverage import token_coverage
+from strop.text.template import render_texts
+from strop.text.tokenizer import TextTokenizer
+from strop.text.windows import check_length, cut_entries, make_examples
+from strop.training.watch import Watcher
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What training begins with.
+
+    Attributes:
+        dataset: All rows, the sealed ones last. Labels of sealed rows are there only because the file has them.
+        split: Which row is in which part.
+        labels: Names of the labels.
+        target_R: Label number of every row of `dataset`; -1 for sealed rows, so that nothing can be fitted to them.
+        texts: What the tokenizer was given for every row.
+        examples: Token ids of every row of `dataset`.
+        located: The pretrained model.
+        pad_id: Token id that fills short windows.
+    """
+
+    dataset: Dataset
+    split: Split
+    labels: tuple[str, ...]
+    target_R: NDArray[np.int64]
+    texts: Strings
+    examples: Examples
+    located: LocatedModel
+    pad_id: int
+
+
+def claim_folder(recipe: Recipe, folder: RunFolder) -> None:
+    """Write the recipe into a new run folder, or check that the run there is of the same recipe.
+
+    Raises:
+        RunError: The run there was made by another recipe.
+    """
+    if not folder.recipe.exists():
+        write_text(folder.recipe, dump_recipe(recipe))
+        return
+    differences = differing_keys(read_recipe(folder.recipe), recipe)
+    if differences:
+        problem = Problem(
+            where=str(folder.path),
+            must="a run is continued by the recipe that began it",
+            came="it differs at " + "; ".join(differences[:8]),
+            do="give the new run a name of its own (name=...), or take the recipe from the run folder",
+        )
+        raise RunError(problem)
+
+
+def prepare(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Prepared:
+    """Bring the data to the point where training can begin.
+
+    Raises:
+        DataError: The data cannot be used.
+        RecipeError: The recipe does not fit data or model.
+        ModelError: The pretrained model cannot be used.
+        RunError: The data file changed since the run began.
+    """
+    watcher.station_began("locating the model")
+    located = locate_model(recipe.model)
+    try:
+        check_length(recipe.text, located.max_positions)
+    except RecipeError as error:
+        raise RecipeError(*error.problems) from error
+    tokenizer = TextTokenizer.from_folder(located.folder)
+    dataset, split = _data_and_split(recipe, folder, watcher)
+    texts = render_texts(dataset, recipe.text.template)
+    examples = _examples(recipe, folder, dataset, texts, tokenizer, located, watcher)
+    _audit(recipe, folder, dataset, split, examples, watcher)
+    labels = dataset.labels()
+    target_R = encode_target(_required(dataset.target), labels)
+    target_R[dataset.rows_of(split.test)] = -1
+    return Prepared(dataset, split, labels, target_R, texts, examples, located, tokenizer.pad_id)
+
+
+def _required(target: Strings | None) -> Strings:
+    if target is None:
+        raise ValueError("the rows must have a target")
+    return target
+
+
+def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple[Dataset, Split]:
+    """Rows and split; the split is written last, so that where it stands the rows stand too."""
+    digest = _file_digest(Path(recipe.data.path))
+    if (folder.split / "split.json").exists():
+        before = folder.read_about().get("data_sha256")
+        if digest is not None and before is not None and digest != before:
+            problem = Problem(
+                where=recipe.data.path,
+                must="the data must stay as they were when the run began",
+                came="the file has changed since",
+                do="give the new run a name of its own (name=...)",
+            )
+            raise RunError(problem)
+        split = Split.load(folder.split)
+        return _together(Dataset.load(folder.open_data), Dataset.load(folder.sealed_data)), split
+    watcher.station_began("reading the data")
+    read = read_dataset(recipe.data, normalize=recipe.text.normalize, seed=recipe.seed)
+    watcher.station_began("splitting")
+    result = make_split(read.dataset, recipe.split, recipe.seed)
+    split = result.split
+    folder.ledger.write_all([*read.entries, *result.entries])
+    folder.update_about(data_sha256=digest, data_fingerprint=read.dataset.fingerprint)
+    open_rows, sealed_rows = read.dataset.select(split.open_ids), read.dataset.select(split.test)
+    open_rows.save(folder.open_data)
+    sealed_rows.save(folder.sealed_data)
+    split.save(folder.split)
+    return _together(open_rows, sealed_rows), split
+
+
+def _file_digest(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _together(first: Dataset, second: Dataset) -> Dataset:
+    """Rows of both, the second's after the first's."""
+
+    def joined(one: Strings | None, other: Strings | None) -> Strings | None:
+        return None if one is None or other is None else np.concatenate([one, other])
+
+    return Dataset(
+        ids=np.concatenate([first.ids, second.ids]),
+        texts={name: np.concatenate([column, second.texts[name]]) for name, column in first.texts.items()},
+        target=joined(first.target, second.target),
+        groups=joined(first.groups, second.groups),
+        parts=joined(first.parts, second.parts),
+    )
+
+
+def _examples(
+    recipe: Recipe,
+    folder: RunFolder,
+    dataset: Dataset,
+    texts: Strings,
+    tokenizer: TextTokenizer,
+    located: LocatedModel,
+    watcher: Watcher,
+) -> Examples:
+    """Token ids, cached under a key of everything they depend on."""
+    key = hashlib.sha256()
+    key.update(dataset.fingerprint.encode())
+    key.update(recipe.text.model_dump_json().encode())
+    for file in sorted(located.folder.glob("tokenizer*")):
+        key.update(file.read_bytes())
+    path = folder.examples / f"{key.hexdigest()[:16]}.arrow"
+    if path.exists():
+        return Examples.load(path)
+    watcher.station_began("tokenizing")
+    examples = make_examples(dataset.ids, texts, tokenizer, recipe.text)
+    folder.ledger.write_all(list(cut_entries(examples, recipe.text)))
+    examples.save(path)
+    return examples
+
+
+def _audit(
+    recipe: Recipe, folder: RunFolder, dataset: Dataset, split: Split, examples: Examples, watcher: Watcher
+) -> None:
+    if folder.audit.exists():
+        return
+    watcher.station_began("auditing")
+    from strop.data.duplicates import near_duplicate_clusters
+
+    clusters = near_duplicate_clusters(dataset.joined_texts(), recipe.split.near_duplicate_similarity, recipe.seed)
+    coverage = token_coverage(examples.n_tokens_R)
+    audit_dataset(dataset, clusters, split, coverage).save(folder.audit)

@@ -1,0 +1,123 @@
+"""A finished run as an object: its scores, and predictions of new texts."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strop.recipe.load import read_recipe
+from strop.recipe.sections import Recipe
+from strop.records.dataset import Dataset, strings
+from strop.records.predictions import Predictions
+from strop.records.run_folder import RunFolder
+from strop.records.scores import Scores
+from strop.records.split import Split
+from strop.runs.judge import must_be_finished, open_test, scores_path
+
+
+class Run:
+    """A run folder made by `strop.fit`.
+
+    Attributes:
+        folder: Its places.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a run folder.
+
+        Args:
+            path: For example `runs/question-routing`.
+
+        Raises:
+            RunError: The folder holds no run.
+        """
+        self.folder = RunFolder(Path(path))
+        self.folder.must_be_a_run()
+
+    def __repr__(self) -> str:
+        return f"Run('{self.folder.path}')"
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The resolved recipe of the run."""
+        return read_recipe(self.folder.recipe)
+
+    @property
+    def scores(self) -> Scores:
+        """Scores on held-out rows that are not sealed.
+
+        Raises:
+            RunError: The run is not finished.
+        """
+        must_be_finished(self.folder)
+        return Scores.load(scores_path(self.folder, "out of fold" if self._split.held_out else "validation"))
+
+    @property
+    def predictions(self) -> Predictions:
+        """Predictions of held-out rows that are not sealed."""
+        must_be_finished(self.folder)
+        return Predictions.load(self.folder.predictions / "model.arrow")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels, in the order of the columns of probabilities."""
+        return self.scores.labels
+
+    @cached_property
+    def _split(self) -> Split:
+        return Split.load(self.folder.split)
+
+    def open_test(self) -> Scores:
+        """Open the sealed test part and score it; every opening is written to the ledger.
+
+        Raises:
+            RunError: The run is not finished or has no test part.
+        """
+        with self.folder.locked():
+            return open_test(self.recipe, self.folder)
+
+    def predict(self, texts: Sequence[str | None]) -> list[str]:
+        """The likeliest label of every text.
+
+        Args:
+            texts: New texts; None and blank texts are answered too. For a recipe with several text columns use
+                `predict_rows`.
+        """
+        return list(self.predict_rows(self._dataset_of(texts)).best_R().tolist())
+
+    def predict_proba(self, texts: Sequence[str | None]) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (n_texts, n_labels), columns in the order of `labels`."""
+        return self.predict_rows(self._dataset_of(texts)).probabilities_RL(self.scores.temperature or 1.0)
+
+    def predict_rows(self, rows: Dataset, rows_done: Any = None) -> Predictions:
+        """Predict rows with all their text columns; with folds, the average of the folds' models.
+
+        Args:
+            rows: New rows.
+            rows_done: Told how many of how many windows are done.
+
+        Raises:
+            RunError: The run is not finished.
+            ModelError: A model folder is damaged.
+        """
+        from strop.runs.predict import predict_rows
+
+        must_be_finished(self.folder)
+        return predict_rows(self.folder, self._split, self._models, rows, rows_done)
+
+    @cached_property
+    def _models(self) -> dict[str, Any]:
+        """Models by fold, loaded at the first prediction and kept."""
+        return {}
+
+    def _dataset_of(self, texts: Sequence[str | None]) -> Dataset:
+        from strop.data.read import clean_texts
+
+        columns = self.recipe.data.text
+        if len(columns) > 1:
+            raise ValueError(f"the model reads the columns {columns}: use predict_rows with a Dataset")
+        cleaned = clean_texts(texts, normalize=self.recipe.text.normalize)
+        return Dataset(ids=strings([f"text-{at}" for at in range(len(texts))]), texts={columns[0]: cleaned})

@@ -1,0 +1,81 @@
+"""Make one text a row of the text columns, by a template where the recipe has one."""
+
+from typing import TYPE_CHECKING
+
+from strop.errors import Problem, RecipeError, did_you_mean
+from strop.records.dataset import Dataset, Strings, strings
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+WHERE = "text.template"
+# By this name a template reaches columns whose names are not identifiers: {{ row["question title"] }}.
+WHOLE_ROW = "row"
+
+
+def render_texts(dataset: Dataset, template: str | None) -> Strings:
+    """Make the text that the model reads of every row.
+
+    Args:
+        dataset: Rows with their text columns.
+        template: A Jinja template in which every text column is a variable, and all of them are entries of `row`; it is
+            rendered in a sandbox. Without one the columns are joined by line breaks.
+
+    Returns:
+        One text a row, shape (n_rows,).
+
+    Raises:
+        RecipeError: The template is not Jinja, names a column that is not among the text columns, or fails on a row.
+    """
+    if template is None:
+        return dataset.joined_texts()
+    from jinja2 import TemplateError
+
+    compiled = _compile(template, list(dataset.texts))
+    rendered = []
+    for at, parts in enumerate(zip(*dataset.texts.values(), strict=True)):
+        row = dict(zip(dataset.texts, parts, strict=True))
+        try:
+            rendered.append(compiled.render({WHOLE_ROW: row, **row}))
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            problem = Problem(
+                where=f"{WHERE}, row '{dataset.ids[at]}'",
+                must="the template must make a text of every row",
+                came=str(error),
+                do="mend the template, or set it to null to join the columns by line breaks",
+            )
+            raise RecipeError(problem) from error
+    return strings(rendered)
+
+
+def _compile(template: str, columns: list[str]) -> "Template":
+    from jinja2 import StrictUndefined, TemplateSyntaxError, meta
+    from jinja2.sandbox import SandboxedEnvironment
+
+    # Texts go to a model, not to a browser: escaping would change them.
+    environment = SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment.globals.clear()
+    try:
+        named = meta.find_undeclared_variables(environment.parse(template))
+        compiled = environment.from_string(template)
+    except TemplateSyntaxError as error:
+        problem = Problem(
+            where=f"{WHERE}, line {error.lineno}",
+            must="it must be a Jinja template",
+            came=str(error.message),
+            do='mend that line; a column is written {{ name }}, for example "query: {{ text }}"',
+        )
+        raise RecipeError(problem) from error
+    unknown = sorted(named - {*columns, WHOLE_ROW})
+    if unknown:
+        problems = [
+            Problem(
+                where=WHERE,
+                must="every variable must be one of the columns in data.text",
+                came=f"'{name}'",
+                do=did_you_mean(name, columns),
+            )
+            for name in unknown
+        ]
+        raise RecipeError(*problems)
+    return compiled
