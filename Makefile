@@ -8,7 +8,7 @@ RECIPE ?= recipes/question-routing.yaml
 RUN ?= runs/question-routing
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 INSTALLED := .venv/.installed
 
 # Threads that wait for others would otherwise spin on the cores that the others need.

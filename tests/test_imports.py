@@ -16,7 +16,8 @@ IMPORT_ALL_OF_A_ROOM = """
 import importlib, json, pkgutil, sys
 room = importlib.import_module(sys.argv[1])
 for found in pkgutil.walk_packages(getattr(room, "__path__", []), room.__name__ + "."):
-    importlib.import_module(found.name)
+    if not found.name.endswith(".__main__"):  # that one runs the command line
+        importlib.import_module(found.name)
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 

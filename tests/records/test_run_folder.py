@@ -110,7 +110,9 @@ def test_what_is_said_about_a_run_is_changed_entry_by_entry(folder):
 
 
 def test_a_folder_that_holds_no_run_is_refused(folder):
-    with pytest.raises(RunError, match="the folder must hold a run\n  came: no such folder\n  do: .*`strop fit` named"):
+    with pytest.raises(
+        RunError, match=r"the folder must hold a run\n  came: no such folder\n  do: .*`strop fit` named"
+    ):
         folder.must_be_a_run()
     folder.path.mkdir(parents=True)
     with pytest.raises(RunError, match=r"came: a folder without recipe\.yaml"):

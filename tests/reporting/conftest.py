@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from strop.recipe.load import dump_recipe, resolve
+from strop.records.audit import Audit, Duplicates, Groups
+from strop.records.audit import LabelCount as AuditedLabel
 from strop.records.dataset import Dataset, strings
-from strop.records.files import write_json, write_text
+from strop.records.files import write_text
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
@@ -39,9 +41,10 @@ def _rows() -> tuple[Dataset, Dataset]:
     # Uneven on purpose: the first class is rare.
     labels = [LABELS[0] if number % 17 == 0 else LABELS[1 + number % 4] for number in range(n_open)]
     texts = [f"{TEXTS[label]} ({number})" for number, label in enumerate(labels)]
-    texts[60], texts[61], texts[62] = SCRIPT + ' "quoted" \'too\'', BRACES, LONG
+    texts[60], texts[61], texts[62] = SCRIPT + " \"quoted\" 'too'", BRACES, LONG
     texts[1] = texts[2]  # one conflict: same text, other label
     texts[63] = "bell \x07 here"
+    texts[64] = "ì•ˆë…•í•˜ì„¸ìš”"
     open_rows = Dataset(strings(ids), {"question": strings(texts)}, strings(labels))
     sealed = Dataset(
         strings([f"{SEALED_ID}-{number}" for number in range(N_SEALED)]),
@@ -111,7 +114,8 @@ def _scores(part: str, ids: list[str]) -> Scores:
         ids=tuple(ids),
         model=_system("model", 0.812, len(ids)),
         baselines=tuple(
-            _system(name, value, len(ids)) for name, value in (("majority", 0.087), ("tfidf", 0.692), ("linear_probe", 0.65))
+            _system(name, value, len(ids))
+            for name, value in (("majority", 0.087), ("tfidf", 0.692), ("linear_probe", 0.65))
         ),
         differences=(
             Difference("majority", "macro_f1", 0.725, 0.65, 0.79, 0.0001),
@@ -120,7 +124,7 @@ def _scores(part: str, ids: list[str]) -> Scores:
         ),
         temperature=1.375,
         calibrated={"log_loss": _score("log_loss", 0.71, higher=False)},
-        caveats=("These rows also chose the checkpoint, so the scores flatter a little.",),
+        caveats=("these rows also chose the checkpoint, which flatters the model a little",),
     )
 
 
@@ -128,7 +132,9 @@ def _write_history(folder: Path, n_checks: int = 4) -> None:
     lines: list[dict[str, object]] = []
     for step in range(10, 10 * n_checks + 1, 10):
         loss, epoch = 1.6 / (1 + step / 10), step / 10
-        lines.append({"step": step, "epoch": epoch, "loss": loss, "learning_rate": 2e-5 * (1 - step / 50), "seconds": 1.5})
+        lines.append(
+            {"step": step, "epoch": epoch, "loss": loss, "learning_rate": 2e-5 * (1 - step / 50), "seconds": 1.5}
+        )
         metrics = {"macro_f1": 0.5 + 0.1 * min(step // 10, 3), "accuracy": 0.7, "log_loss": loss + 0.1}
         lines.append({"step": step, "epoch": epoch, "evaluation": metrics, "is_best": step <= 30})
     text = "".join(json.dumps(line) + "\n" for line in lines) + '{"step": 99, "epo'
@@ -142,22 +148,24 @@ ABOUT = {
     "hardware": {"cpu": "A processor with a name", "n_threads": 2, "gpu": None, "memory_gib": 23.6},
     "started": "2026-03-01T09:00:00+00:00",
     "ended": "2026-03-01T09:04:30+00:00",
-    "seconds": {"read": 0.8, "split": 0.4, "train": 221.0, "predict": 12.5, "evaluate": 9.3},
+    "seconds": {"prepare": 1.2, "train": 221.0, "predict": 12.5, "baselines": 5.25, "score": 9.3},
     "peak_memory_gib": 3.42,
     "model": {
         "name": "intfloat/multilingual-e5-small",
         "source": "hub",
         "n_parameters": 117_653_760,
-        "n_trainable": 21_456_389,
+        "n_head": 1_925,
         "pooling": "mean",
-        "precision": "bfloat16",
+        "precision": "bf16",
     },
 }
 
 BuildRun = Callable[..., RunFolder]
 
 
-def _build(path: Path, *, folds: int | None = None, opened: int = 0, upto: str = "scores", **sections: object) -> RunFolder:
+def _build(
+    path: Path, *, folds: int | None = None, opened: int = 0, upto: str = "scores", **sections: object
+) -> RunFolder:
     """Write a run that got as far as `upto`: recipe, split, training or scores."""
     folder = RunFolder(path)
     open_rows, sealed = _rows()
@@ -186,7 +194,7 @@ def _build(path: Path, *, folds: int | None = None, opened: int = 0, upto: str =
     split.save(folder.split)
     folder.ledger.write(Entry("dropped", "read", "2 rows without a text were dropped.", 2, ("q100", "q101")))
     folder.ledger.write(Entry("cut", "examples", f"1 row was longer than 512 tokens: {SCRIPT}", 1, ("q62",), {"n": 88}))
-    write_json(folder.audit, _audit())
+    _audit(open_rows).save(folder.audit)
     if upto == "split":
         return folder
     for name in names:
@@ -194,21 +202,45 @@ def _build(path: Path, *, folds: int | None = None, opened: int = 0, upto: str =
             _write_history(folder.stage(name, number, stage.objective))
     if upto == "training":
         return folder
-    chosen = {"stage": 0, "checkpoint": "step-30", "step": 30, "epoch": 3.0, "score": 0.8}
+    chosen = {"stage": 0, "step": 30, "score": 0.8}
     folder.update_about(chosen=dict.fromkeys(names, chosen))
     held_out = open_rows if folds else open_rows.take(range(60, 85))
     part = "out of fold" if folds else "validation"
-    _predictions(held_out, "train" if folds else "validation", 0 if folds else -1).save(folder.predictions / "model.arrow")
-    _scores(part, held_out.ids.tolist()).save(folder.scores / f"{part}.json")
+    _predictions(held_out, "train" if folds else "validation", 0 if folds else -1).save(
+        folder.predictions / "model.arrow"
+    )
+    _scores(part, held_out.ids.tolist()).save(folder.scores / f"{part.replace(' ', '_')}.json")
     for _ in range(opened):
-        folder.ledger.write(Entry("opened", "evaluation", "The sealed test part was opened.", N_SEALED), every_time=True)
+        folder.ledger.write(
+            Entry("opened", "evaluation", "The sealed test part was opened.", N_SEALED), every_time=True
+        )
     test = replace(_scores("test", sealed.ids.tolist()), caveats=())
     test.save(folder.scores / "test.json")  # only to be read where the ledger says that the part was opened
     return folder
 
 
-def _audit() -> dict[str, object]:
-    return {}
+def _audit(rows: Dataset) -> Audit:
+    assert rows.target is not None
+    return Audit(
+        n_rows=rows.n_rows + N_SEALED,
+        labels=(AuditedLabel(SEALED_LABEL, N_SEALED, 0.086),),  # counts of sealed rows, which a report must not show
+        majority_accuracy=0.215,
+        labels_once=(SEALED_LABEL,),
+        duplicates=Duplicates(
+            n_exact_rows=3, n_clusters=2, n_cluster_rows=5, n_straddling_clusters=1, n_straddling_rows=4
+        ),
+        n_conflicting_texts=1,
+        n_conflicting_rows=2,
+        conflicting_ids=(("q1", "q2"),),
+        characters_quantiles={"0": 9.0, "0.5": 41.0, "0.95": 60.0, "1": 2404.0},
+        n_misread_rows=2,
+        misread_ids=("q64", f"{SEALED_ID}-1"),
+        n_blank_rows=0,
+        groups=Groups(12, 9),
+        n_rows_by_part={"test": N_SEALED, "train": 60, "validation": 25},
+        tokens_quantiles={"0.5": 22.0, "1": 812.0},
+        fraction_fitting={"512": 0.99, "128": 0.957, "1024": 1.0},
+    )
 
 
 @pytest.fixture

@@ -34,15 +34,15 @@ def ids_of_transformers(folder: Path) -> tuple[list[list[int]], int | None]:
     return [tokenizer(text, truncation=False, padding=False)["input_ids"] for text in TEXTS], pad
 
 
-def agree(folder: Path) -> None:
+def agree(folder: Path, *, on_padding: bool = True) -> None:
     tokenizer = TextTokenizer.from_folder(folder)
     expected, pad_id = ids_of_transformers(folder)
     ours = [[*tokenizer.prefix_ids, *ids.tolist(), *tokenizer.suffix_ids] for ids in tokenizer.encode(TEXTS)]
     assert ours == expected
-    assert tokenizer.pad_id == pad_id
+    assert not on_padding or tokenizer.pad_id == pad_id
 
 
-@pytest.mark.parametrize("name", ["minilm", "e5-small", "smollm2", "gemma3-270m"])
+@pytest.mark.parametrize("name", ["minilm", "e5-small", "smollm2", pytest.param("gemma3-270m", marks=pytest.mark.slow)])
 def test_ids_equal_those_of_transformers_for_real_models(name: str) -> None:
     if not (MODELS / name).is_dir():
         pytest.skip(f"{MODELS / name} does not exist")
@@ -77,7 +77,11 @@ def test_tokens_that_only_the_settings_name_are_obeyed(tiny_causal: Path, tmp_pa
 
 
 def test_families_that_transformers_rebuilds_are_read_through_it(tiny_causal: Path, tmp_path: Path) -> None:
-    agree(change_settings(tiny_causal, tmp_path / "m", tokenizer_class="Qwen2Tokenizer"))
+    folder = change_settings(tiny_causal, tmp_path / "m", tokenizer_class="Qwen2Tokenizer")
+    # The rebuilt tokenizer invents a padding token that the tiny model has no embedding for.
+    agree(folder, on_padding=False)
+    tokenizer = TextTokenizer.from_folder(folder)
+    assert tokenizer.pad_id == tokenizer.tokenizer.token_to_id("<eos>")
 
 
 def test_bert_settings_that_differ_from_the_file_are_obeyed(tmp_path: Path) -> None:
@@ -146,7 +150,7 @@ def test_damaged_settings_are_named(tiny_encoder: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_tokenizer_says_what_to_copy(tiny_encoder: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_encoder / "config.json", tmp_path / "config.json")
-    with pytest.raises(ModelError, match="copy tokenizer.json and tokenizer_config.json"):
+    with pytest.raises(ModelError, match=r"copy tokenizer\.json and tokenizer_config\.json"):
         TextTokenizer.from_folder(tmp_path)
 
 

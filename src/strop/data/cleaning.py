@@ -1,7 +1,7 @@
 """Clean the columns of a table; what was done becomes entries of the ledger, what cannot stay becomes problems."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,7 +82,7 @@ def unique_ids(findings: Findings, column: str | None, duplicates: Literal["rena
     findings.ids = strings(renamed)
     if again and duplicates == "rename":
         what = "Rows whose id came before were renamed (the second 'x' is 'x#2')"
-        findings.say("repaired", what, again, names=dict.fromkeys(ids[row] for row in again))
+        findings.say("repaired", what, again, names=sorted({ids[row] for row in again}))
     return findings.ids
 
 
@@ -103,7 +103,7 @@ def clean_texts(findings: Findings, columns: Sequence[str], *, normalize: bool) 
     return texts
 
 
-def blank_rows(texts: dict[str, Strings]) -> Mask:
+def blank_rows(texts: Mapping[str, Strings]) -> Mask:
     """Which rows have no text at all, shape (n_rows,)."""
     columns = list(texts.values())
     return np.array([not any(part.strip() for part in parts) for parts in zip(*columns, strict=True)], dtype=np.bool_)
@@ -180,7 +180,7 @@ def handle_missing_labels(findings: Findings, labels: Strings, choice: str, colu
 
 
 def handle_conflicts(
-    findings: Findings, texts: dict[str, Strings], labels: Strings, choice: str, column: str, kept: Mask
+    findings: Findings, texts: Mapping[str, Strings], labels: Strings, choice: str, column: str, kept: Mask
 ) -> Mask:
     """Keep, drop or refuse rows of the same text and different labels; returns the rows kept, shape (n_rows,)."""
     groups = conflicting_rows(texts, labels, np.flatnonzero(kept).tolist())
@@ -200,7 +200,7 @@ def handle_conflicts(
     return kept
 
 
-def conflicting_rows(texts: dict[str, Strings], labels: Strings, rows: Sequence[int]) -> list[list[int]]:
+def conflicting_rows(texts: Mapping[str, Strings], labels: Strings, rows: Sequence[int]) -> list[list[int]]:
     """Groups of rows that have the same text and not the same label; rows without text are left out."""
     by_text: dict[tuple[str, ...], list[int]] = {}
     columns = list(texts.values())

@@ -14,7 +14,7 @@ _CHUNK = 1 << 16
 # A missed pair may leak from a training part into a test part, a false candidate is sorted out by the estimate.
 _WEIGHTS_OF_ERRORS = (0.2, 0.8)
 _MULTIPLIERS = np.array(
-    [0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F],
+    (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93, 0xA0761D6478BD642F),
     dtype=np.uint64,
 )
 
@@ -83,12 +83,13 @@ def shingles(text: str) -> NDArray[np.uint32]:
 
 
 def _near_pairs(keyed_rows: Sequence[tuple[str, int]], similarity: float, seed: int) -> list[tuple[int, int]]:
-    """Pairs of rows whose estimated similarity reaches the threshold; each row is compared with those before it."""
+    """Pairs of rows whose estimated similarity reaches the threshold, enough of them to connect all such rows."""
     from datasketch import MinHash, MinHashLSH
 
     index = MinHashLSH(threshold=min(similarity, 0.99), num_perm=_N_PERMUTATIONS, weights=_WEIGHTS_OF_ERRORS)
     empty = MinHash(num_perm=_N_PERMUTATIONS, seed=seed, hashfunc=int)
     rows: list[int] = []
+    joined = np.arange(len(keyed_rows))  # rows with the same number are connected, though not all that are have it
     values_RP = np.empty((len(keyed_rows), _N_PERMUTATIONS), dtype=empty.hashvalues.dtype)
     pairs: list[tuple[int, int]] = []
     for key, row in keyed_rows:
@@ -104,6 +105,8 @@ def _near_pairs(keyed_rows: Sequence[tuple[str, int]], similarity: float, seed: 
         candidates = np.fromiter(index.query(minhash), dtype=np.int64)
         index.insert(number, minhash, check_duplication=False)
         if len(candidates):
-            estimates = (values_RP[candidates] == values_RP[number]).mean(axis=1)
-            pairs += [(row, rows[other]) for other in candidates[estimates >= similarity].tolist()]
+            near = candidates[(values_RP[candidates] == values_RP[number]).mean(axis=1) >= similarity]
+            numbers, first = np.unique(joined[near], return_index=True)
+            joined[number] = min([number, *numbers])
+            pairs += [(row, rows[other]) for other in near[first]]  # one pair a component: cliques stay small
     return pairs

@@ -16,7 +16,8 @@ _BYTE_ORDER_MARKS = (
 _CANDIDATES = ("cp949", "cp932", "gb18030", "big5", "cp1252", "cp1250", "cp1251")
 _ARCHIVES = ((b"PK\x03\x04", "a zip or Excel file"), (b"\x1f\x8b", "a gzip file"), (b"%PDF", "a PDF file"))
 _MIN_HANGUL_SHARE = 0.8
-_MAX_OTHER_PARITY = 0.01
+_MIN_DELIMITERS_SHARE = 0.01
+_NOT_IN_TEXT = re.compile("[\x00-\x08\x0e-\x1f\ufffe\uffff]")
 
 # What a UTF-8 sequence looks like after it was read as Latin-1 or Windows-1252: a lead byte, then continuation bytes.
 _CONTINUATION = "".join(
@@ -113,17 +114,14 @@ def _decoded_as(content: bytes, path: Path, encoding: str) -> str:
 
 
 def _unmarked_utf16(content: bytes) -> str | None:
-    """UTF-16 keeps the zero bytes of its ASCII characters (line breaks, delimiters) at one parity."""
-    if len(content) % 2:
-        return None
-    n_even, n_odd = content[0::2].count(0), content[1::2].count(0)
-    if min(n_even, n_odd) > _MAX_OTHER_PARITY * max(n_even, n_odd):
-        return None
-    encoding = "utf-16-le" if n_odd > n_even else "utf-16-be"
-    text = _strict(content, encoding)
-    if text is None or "\0" in text or re.search("[\x01-\x08\x0e-\x1f\ufffe\uffff]", text):
-        return None
-    return encoding
+    """The byte order in which the bytes are UTF-16 with at least some ASCII (line breaks, delimiters), if any."""
+    n_ascii = {}
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = _strict(content, encoding)
+        if text and not _NOT_IN_TEXT.search(text):
+            n_ascii[encoding] = sum(text.count(letter) for letter in ' ,;\t\n"{}[]:') / len(text)
+    best = max(n_ascii, key=lambda encoding: n_ascii[encoding], default=None)
+    return best if best is not None and n_ascii[best] >= _MIN_DELIMITERS_SHARE else None
 
 
 def _is_korean(content: bytes) -> bool:
@@ -148,7 +146,7 @@ def _guessed(content: bytes, path: Path) -> tuple[str, str]:
 
     best = from_bytes(content, cp_isolation=list(_CANDIDATES)).best()
     text = None if best is None else _strict(content, best.encoding)
-    if best is None or text is None:
+    if best is None or text is None or _NOT_IN_TEXT.search(text):
         raise DataError(_binary(content, path))
     return text, best.encoding
 

@@ -1,6 +1,7 @@
 """Read a table from any of the formats: CSV, TSV, JSON, JSONL, Parquet, and folders saved by `datasets`."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from strop.errors import DataError, Problem, did_you_mean
 from strop.records.ledger import Entry
 
 SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet")
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_table(path: Path, header: Header = None, encoding: str | None = None) -> Table:
@@ -34,7 +37,7 @@ def read_table(path: Path, header: Header = None, encoding: str | None = None) -
         raise DataError(unsupported(path))
     if suffix == ".parquet":
         return _read_parquet(path)
-    content = path.read_bytes()
+    content = _bytes_of(path)
     if not content.strip():
         raise no_rows(path, "an empty file")
     text, found = decoded(content, path, encoding)
@@ -51,6 +54,14 @@ def read_table(path: Path, header: Header = None, encoding: str | None = None) -
         details={"encoding": found},
     )
     return Table(table.path, table.columns, table.lines, table.parts, (note, *table.entries))
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        must, do = "the file must be readable", "check the file and its permissions"
+        raise DataError(Problem(str(path), must, error.strerror or str(error), do)) from error
 
 
 def unsupported(path: Path) -> Problem:
@@ -77,13 +88,43 @@ def _missing(path: Path) -> Problem:
     return Problem(where=str(path), must="the data must be a file or a folder", came=came, do=do)
 
 
-def _read_json(text: str, path: Path) -> Table:
+class _NoJsonError(Exception):
+    """A text is not JSON: what came, and at which place of the text, if that is known."""
+
+    def __init__(self, came: str, place: str | None = None) -> None:
+        super().__init__(came)
+        self.came = came
+        self.place = place
+
+
+def _parsed(text: str) -> Any:
+    """Parse JSON; halves of surrogate pairs, which no encoding can hold, become U+FFFD."""
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
+        raise _NoJsonError(error.msg, f"line {error.lineno}, column {error.colno}") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists nested by the thousand
+        raise _NoJsonError(str(error)) from error
+    return _without_lone_surrogates(content) if _ESCAPED_SURROGATE.search(text) else content
+
+
+def _without_lone_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_without_lone_surrogates(one) for one in value]
+    if isinstance(value, dict):
+        return {_without_lone_surrogates(key): _without_lone_surrogates(one) for key, one in value.items()}
+    return value
+
+
+def _read_json(text: str, path: Path) -> Table:
+    try:
+        content = _parsed(text)
+    except _NoJsonError as error:
         must, do = "the file must be JSON", "mend that line; one object a line is the format .jsonl"
-        problem = Problem(f"{path}, line {error.lineno}, column {error.colno}", must, error.msg, do)
-        raise DataError(problem) from error
+        where = str(path) if error.place is None else f"{path}, {error.place}"
+        raise DataError(Problem(where, must, error.came, do)) from error
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         return _from_objects(content, path)
     if isinstance(content, dict) and content and all(isinstance(column, list) for column in content.values()):
@@ -109,9 +150,9 @@ def _read_jsonl(text: str, path: Path) -> Table:
         if not line.strip():
             continue
         try:
-            content = json.loads(line)
-        except json.JSONDecodeError as error:
-            bad.append((number, error.msg))
+            content = _parsed(line)
+        except _NoJsonError as error:
+            bad.append((number, error.came))
             continue
         if isinstance(content, dict):
             objects.append(content)
@@ -138,12 +179,13 @@ def _read_parquet(path: Path) -> Table:
 
     try:
         table = pq.read_table(path, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    except (pa.ArrowException, OSError, ValueError) as error:
         must, do = "the file must be readable as Parquet", "write it again, or save it in another format"
         raise DataError(Problem(str(path), must, str(error).splitlines()[0], do)) from error
     if not table.num_rows:
         raise no_rows(path, "a Parquet file without rows")
-    return Table(path, {name: table.column(name).to_pylist() for name in table.column_names})
+    return Table(path, columns)
 
 
 def _read_folder(path: Path) -> Table:

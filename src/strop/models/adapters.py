@@ -1,6 +1,8 @@
 """Low-rank adapters (LoRA), and the 4-bit base that QLoRA puts them on."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -51,7 +53,7 @@ def keep_4bit_weights_unpacked(transformer: nn.Module) -> None:
     """
     for module in transformer.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 (not a declared attribute)
 
 
 def add_adapter(transformer: Any, adapter: Adapter, head_modules: Sequence[str], *, is_native: bool) -> Any:
@@ -83,7 +85,16 @@ def add_adapter(transformer: Any, adapter: Adapter, head_modules: Sequence[str],
         modules_to_save=list(head_modules) or None,
         task_type=TaskType.SEQ_CLS if is_native else TaskType.FEATURE_EXTRACTION,
     )
-    return get_peft_model(transformer, config)
+    with peft_warnings_left_out():
+        return get_peft_model(transformer, config)
+
+
+@contextmanager
+def peft_warnings_left_out() -> Iterator[None]:
+    """Leave out what is not a user's to mend: peft 0.21 asks for a name that transformers 5.23 calls deprecated."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
 
 
 def _linear_names(transformer: nn.Module, head_modules: Sequence[str]) -> tuple[list[str], list[str]]:

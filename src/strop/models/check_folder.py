@@ -7,18 +7,8 @@ from typing import Any
 
 from strop.errors import ModelError, Problem
 from strop.models.weight_files import INDEX, WEIGHTS, read_header, weight_paths
+from strop.text.tokenizer import TOKENIZER_FILES
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.txt",
-    "vocab.json",
-    "spiece.model",
-    "spm.model",
-    "sentencepiece.bpe.model",
-    "tekken.json",
-    "tiktoken.model",
-)
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -78,7 +68,7 @@ def _config_problems(folder: Path, *, trust_remote_code: bool) -> Iterator[Probl
             where=str(folder / "config.json"),
             must="the model must load without running Python code that comes with it",
             came=f"auto_map: {', '.join(sorted(str(value) for value in config['auto_map'].values()))}",
-            do="read that code, then set model.trust_remote_code=true; or use a model that transformers supports itself",
+            do="read that code, then set model.trust_remote_code=true; or use a model that transformers has itself",
         )
 
 

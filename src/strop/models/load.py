@@ -81,7 +81,7 @@ def build_network(
 
 
 def load_body(model: Model, located: LocatedModel, *, pad_id: int, device: torch.device) -> Network:
-    """Load the pretrained body as it is, for frozen features; states are pooled by the mean unless declared otherwise."""
+    """Load the pretrained body as it is, for frozen features, pooled by the mean unless the model says otherwise."""
     pooling = resolve_pooling(model, located)
     if pooling == "native":
         pooling = "last" if located.is_causal else "mean"
@@ -150,7 +150,7 @@ def load_transformer(
     except (ValueError, OSError, RuntimeError, KeyError) as error:
         problem = Problem(
             where=str(located.folder),
-            must=f"transformers must be able to load the model for {'classification' if pooling == 'native' else 'features'}",
+            must=f"transformers must be able to load the model with pooling '{pooling}'",
             came=str(error).strip().splitlines()[0],
             do="check that the folder is complete and its model type is supported by the installed transformers; "
             "a family without a classification head works with model.pooling=mean or last",
@@ -210,7 +210,9 @@ def _head_modules(transformer: Any, missing: Sequence[str]) -> tuple[str, ...]:
     """
     body = transformer.base_model_prefix
     outside = {
-        name for name, module in transformer.named_children() if name != body and any(True for _ in module.parameters())
+        name
+        for name, module in transformer.named_children()
+        if name != body and any(True for _ in module.parameters())
     }
     fresh = {name.removeprefix(f"{body}.").split(".")[0] for name in missing if name.startswith(f"{body}.")}
     return tuple(sorted(outside | fresh))

@@ -19,13 +19,14 @@ DeclaredPooling = Literal["mean", "first", "last"]
 HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken")
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?$")
 CAUSAL_ARCHITECTURES = ("ForCausalLM", "LMHeadModel")
-CAUSAL_TYPES = frozenset(
-    ["bloom", "codegen", "cohere", "cohere2", "deepseek_v2", "deepseek_v3", "exaone4", "falcon", "gemma", "gemma2", "gemma3", "gemma3_text", "glm", "glm4", "gpt2", "gpt_bigcode", "gpt_neo", "gpt_neox", "gptj", "granite", "llama", "ministral", "mistral", "mixtral", "olmo", "olmo2", "olmo3", "opt", "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "smollm3", "stablelm", "starcoder2"]
+CAUSAL_TYPES = re.compile(
+    "bloom|codegen|cohere|deepseek|exaone|falcon|gemma|glm|gpt|granite|hunyuan|internlm|lfm|llama|ministral|mistral|"
+    "mixtral|nemotron|olmo|opt$|phi|qwen|smollm|stablelm|starcoder"
 )
 POSITION_KEYS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "n_ctx")
 # These families number positions from the padding token's id + 1, and so have that many fewer.
-POSITIONS_AFTER_PADDING = frozenset(
-    ["camembert", "data2vec-text", "ernie_m", "ibert", "longformer", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod", "luke"]
+POSITIONS_AFTER_PADDING = re.compile(
+    "camembert|data2vec-text|ernie_m|ibert|longformer|luke|mpnet|roberta|xlm-roberta|xmod"
 )
 POOLING_FLAGS: Mapping[str, DeclaredPooling] = {
     "pooling_mode_mean_tokens": "mean",
@@ -66,7 +67,7 @@ class LocatedModel:
             return False
         architectures = self.config.get("architectures") or []
         named = any(str(name).endswith(CAUSAL_ARCHITECTURES) for name in architectures)
-        return named or self.config.get("model_type") in CAUSAL_TYPES
+        return named or bool(CAUSAL_TYPES.match(str(self.config.get("model_type"))))
 
     @cached_property
     def declared_pooling(self) -> DeclaredPooling | None:
@@ -90,7 +91,7 @@ class LocatedModel:
         found = next((config[key] for key in POSITION_KEYS if isinstance(config.get(key), int)), None)
         if found is None or found <= 0:
             return None
-        if config.get("model_type") in POSITIONS_AFTER_PADDING:
+        if POSITIONS_AFTER_PADDING.match(str(config.get("model_type"))):
             pad_id = config.get("pad_token_id")
             return int(found) - (1 if pad_id is None else int(pad_id)) - 1
         return int(found)
@@ -163,6 +164,9 @@ def _from_hub(model: Model) -> Path:
     """Give the cached snapshot where it is complete, else download it."""
     from huggingface_hub import constants, errors, snapshot_download
 
+    # A connection that breaks; the library that raises it differs between versions of the client.
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
     patterns = [*HUB_FILES, *(("*.py",) if model.trust_remote_code else ())]
 
     def snapshot(*, local: bool) -> Path:
@@ -180,17 +184,15 @@ def _from_hub(model: Model) -> Path:
         return cached
     try:
         return snapshot(local=False)
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, OSError) as error:
+    except (HTTPError, OSError) as error:
         raise ModelError(_hub_problem(model, error)) from error
 
 
 def _hub_problem(model: Model, error: Exception) -> Problem:
     from huggingface_hub import errors
 
-    came, do = (
-        "the hub cannot be reached, and the model is not in the cache",
-        ("connect this machine and try again, or fetch the model elsewhere and set model.name to its folder"),
-    )
+    came = "the hub cannot be reached, and the model is not in the cache"
+    do = "connect this machine and try again, or fetch the model elsewhere and set model.name to its folder"
     if isinstance(error, errors.GatedRepoError):
         came = "the hub says that access to this model must be granted (gated)"
         do = "accept its terms on its page, then run `hf auth login` or set HF_TOKEN"
@@ -199,9 +201,6 @@ def _hub_problem(model: Model, error: Exception) -> Problem:
     elif isinstance(error, errors.RepositoryNotFoundError):
         came = "no folder, no installed package with a model, and the hub does not know it (or it is private)"
         do = "check the spelling; for a private model run `hf auth login` or set HF_TOKEN"
-    elif isinstance(error, errors.HfHubHTTPError) and error.response is not None:
-        came = f"the hub answered {error.response.status_code}"
-        do = "try again later; 401 and 403 mean that a token is missing: run `hf auth login` or set HF_TOKEN"
     elif isinstance(error, OSError) and error.errno is not None:
         came, do = str(error), "make room or change HF_HOME to a folder that can be written"
     return _not_found(model.name, came, do)
@@ -214,7 +213,8 @@ def _not_found(name: str, came: str, do: str) -> Problem:
 
 def _pooling_in(config: Mapping[str, Any]) -> DeclaredPooling | None:
     """Pooling by one method is understood, in the flags of older folders and the name of newer ones."""
-    if isinstance(config.get("pooling_mode"), str):
-        return POOLING_NAMES.get(config["pooling_mode"])
+    if named := config.get("pooling_mode"):
+        names = [named] if isinstance(named, str) else list(named)
+        return POOLING_NAMES.get(names[0]) if len(names) == 1 else None
     chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value is True]
     return POOLING_FLAGS.get(chosen[0]) if len(chosen) == 1 else None

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from strop.errors import ModelError, Problem
-from strop.models.adapters import keep_4bit_weights_unpacked
+from strop.models.adapters import keep_4bit_weights_unpacked, peft_warnings_left_out
 from strop.models.load import hidden_size, load_transformer
 from strop.models.locate import LocatedModel, locate_model
 from strop.models.network import Network, PooledHead
@@ -120,7 +120,7 @@ def _must_be_whole(folder: Path) -> None:
             where=str(folder),
             must="the folder must hold a trained model",
             came=f"no {ABOUT}" if folder.is_dir() else "no such folder",
-            do="give the `strop fit` command of this run again: it goes on where it was and writes the model at the end",
+            do="give the `strop fit` command of this run again: it goes on and writes the model at the end",
         )
         raise ModelError(problem)
 
@@ -150,6 +150,7 @@ def _with_saved_adapter(transformer: Any, folder: Path, head_modules: Sequence[s
         if name.split(".")[-1] in head_modules and isinstance(module, nn.Module):
             module.float()
     try:
-        return PeftModel.from_pretrained(transformer, str(folder), is_trainable=False)
+        with peft_warnings_left_out():
+            return PeftModel.from_pretrained(transformer, str(folder), is_trainable=False)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(_damaged(folder / "adapter_model.safetensors", error)) from error

@@ -2,12 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[list[str], Field(min_length=1)]
+
+
+def _one_may_stand_alone(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+ColumnNames = Annotated[AtLeastOne, BeforeValidator(_one_may_stand_alone, json_schema_input_type=str | AtLeastOne)]
 
 
 class Section(BaseModel):
@@ -21,7 +29,7 @@ class Data(Section):
 
     path: str
     """A CSV, TSV, JSON, JSONL or Parquet file, or a folder saved by `datasets`; relative to the working directory."""
-    text: Annotated[list[str], Field(min_length=1)]
+    text: ColumnNames
     """Columns that hold text, in the order in which the model reads them."""
     target: str
     """The column that holds the label."""
@@ -45,13 +53,6 @@ class Data(Section):
     """What is done with rows of the same text and different labels."""
     max_rows: Count | None = None
     """Read only this many rows, drawn by class with the recipe's seed."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_text_column_may_stand_alone(cls, values: object) -> object:
-        if isinstance(values, dict) and isinstance(values.get("text"), str):
-            return {**values, "text": [values["text"]]}
-        return values
 
 
 class SplitPlan(Section):

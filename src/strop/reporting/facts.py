@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from strop.reporting.material import Material
-from strop.reporting.sentences import count, counted
+from strop.reporting.sentences import count, counted, moment
 from strop.reporting.tables import duration
+
+PRECISIONS = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,11 @@ def making_facts(material: Material) -> list[Fact]:
         facts.append(Fact("Time", duration(sum(seconds.values())), "all stations together"))
     if about.get("peak_memory_gib") is not None:
         facts.append(Fact("Peak memory", f"{about['peak_memory_gib']:.1f} GiB"))
-    for term, key in (("Started", "started"), ("Ended", "ended"), ("State", "state")):
+    for term, key in (("Started", "started"), ("Ended", "ended")):
         if about.get(key):
-            facts.append(Fact(term, str(about[key]).replace("T", " ")[:19]))
+            facts.append(Fact(term, moment(str(about[key]))))
+    if about.get("state"):
+        facts.append(Fact("State", str(about["state"])))
     facts.append(Fact("Seed", str(material.recipe.seed)))
     return facts + [Fact(name, str(version)) for name, version in dict(about.get("versions") or {}).items()]
 
@@ -39,12 +43,13 @@ def making_facts(material: Material) -> list[Fact]:
 def _model_facts(model: Mapping[str, Any]) -> list[Fact]:
     facts = []
     if model.get("n_parameters"):
-        trainable = model.get("n_trainable")
-        note = "" if trainable is None else f"{count(int(trainable))} of them trained"
-        facts.append(Fact("Parameters", count(int(model["n_parameters"])), note))
-    for term, key in (("Pooling", "pooling"), ("Precision", "precision")):
-        if model.get(key):
-            facts.append(Fact(term, str(model[key])))
+        places = (("n_trainable", "trained"), ("n_head", "in the head"), ("n_adapter", "in the adapters"))
+        notes = [f"{count(int(model[key]))} {words}" for key, words in places if model.get(key)]
+        facts.append(Fact("Parameters", count(int(model["n_parameters"])), ", ".join(notes)))
+    if model.get("pooling"):
+        facts.append(Fact("Pooling", str(model["pooling"])))
+    if model.get("precision"):
+        facts.append(Fact("Precision", PRECISIONS.get(str(model["precision"]), str(model["precision"]))))
     return facts
 
 

@@ -6,13 +6,16 @@ reader's fonts show any script.
 
 import re
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
 from strop.reporting.history import StageHistory
 from strop.reporting.reliability import Reliability
 from strop.reporting.sentences import metric_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Matplotlib wants a colour it knows; each of these is replaced by the style sheet's variable once the SVG is written.
 INK, MUTED, RULE, MODEL, SECOND = "#010a01", "#020a02", "#030a03", "#040a04", "#050a05"
@@ -53,7 +56,7 @@ def training_figure(history: StageHistory, primary: str, name: str) -> Markup:
         primary: The primary metric's name.
         name: A name unlike that of any other figure on the page.
     """
-    panels = [_draw_loss]
+    panels: list[Callable[[Any, StageHistory, str], None]] = [_draw_loss]
     if any(primary in check.metrics for check in history.checks):
         panels.append(_draw_primary)
     if any(step.learning_rate is not None for step in history.steps):
@@ -67,6 +70,7 @@ def training_figure(history: StageHistory, primary: str, name: str) -> Markup:
             axes.grid(axis="y")
             axes.set_xlabel("epoch")
             draw(axes, history, primary)
+            axes.set_xlim(left=0)
             if history.chosen is not None:
                 axes.axvline(history.chosen.epoch, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=0)
         return _as_svg(figure, name, _training_words(history, primary))
@@ -83,7 +87,7 @@ def reliability_figure(before: Reliability, after: Reliability | None, name: str
     from matplotlib import rc_context
 
     with rc_context({**FIGURE_STYLE, "svg.hashsalt": name}):
-        figure = _figure(2)
+        figure = _figure(2, height=2.9)
         axes = figure.add_subplot(1, 2, 1)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         axes.plot(before.confidence_B, before.accuracy_B, color=MODEL, marker="o", markersize=4, label="as predicted")
@@ -91,7 +95,8 @@ def reliability_figure(before: Reliability, after: Reliability | None, name: str
             style = {"color": SECOND, "marker": "s", "markersize": 4, "linestyle": (0, (4, 2))}
             axes.plot(after.confidence_B, after.accuracy_B, label="after temperature", **style)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="mean confidence", ylabel="accuracy", title="Reliability")
-        axes.legend(loc="upper left")
+        axes.set_aspect("equal")
+        figure.legend(loc="outside lower left", ncols=2)
         bars = figure.add_subplot(1, 2, 2)
         _draw_confidences(bars, before, after)
         words = "Accuracy over confidence; on the dashed diagonal the model is as often right as it says."
@@ -113,7 +118,9 @@ def _draw_confidences(axes: Any, before: Reliability, after: Reliability | None)
 def _draw_loss(axes: Any, history: StageHistory, _primary: str) -> None:
     axes.set_title("Loss")
     if history.steps:
-        axes.plot([one.epoch for one in history.steps], [one.loss for one in history.steps], color=MODEL, label="training")
+        axes.plot(
+            [one.epoch for one in history.steps], [one.loss for one in history.steps], color=MODEL, label="training"
+        )
     judged = [check for check in history.checks if "log_loss" in check.metrics]
     if judged:
         losses = [check.metrics["log_loss"] for check in judged]
@@ -138,13 +145,15 @@ def _draw_rate(axes: Any, history: StageHistory, _primary: str) -> None:
     steps = [step for step in history.steps if step.learning_rate is not None]
     axes.set_title("Learning rate")
     axes.plot([step.epoch for step in steps], [step.learning_rate for step in steps], color=MODEL)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
+    axes.yaxis.set_major_formatter(lambda value, _position: f"{value:.2g}")
     axes.set_ylim(bottom=0)
 
 
 def _training_words(history: StageHistory, primary: str) -> str:
     words = f"Loss, validation {metric_name(primary)} and learning rate over epochs."
-    return words if history.chosen is None else f"{words} The chosen checkpoint stands at epoch {history.chosen.epoch:g}."
+    return (
+        words if history.chosen is None else f"{words} The chosen checkpoint stands at epoch {history.chosen.epoch:g}."
+    )
 
 
 def _whole_numbers(axis: Any) -> None:
@@ -153,11 +162,11 @@ def _whole_numbers(axis: Any) -> None:
     axis.set_major_locator(MaxNLocator(integer=True, nbins=5))
 
 
-def _figure(n_panels: int) -> Any:
+def _figure(n_panels: int, height: float = PANEL_HEIGHT) -> Any:
     # Without pyplot: it would keep every figure alive and look for a display.
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(INCHES_PER_PANEL * n_panels, PANEL_HEIGHT), layout="constrained")
+    return Figure(figsize=(INCHES_PER_PANEL * n_panels, height), layout="constrained")
 
 
 def _as_svg(figure: Any, name: str, words: str) -> Markup:
@@ -175,4 +184,3 @@ def _as_svg(figure: Any, name: str, words: str) -> Markup:
     svg = re.sub(r'<svg width="([\d.]+)pt" height="[\d.]+pt"', r'<svg class="plot" style="max-width:\1pt"', svg)
     opening = f'<svg role="img" aria-label="{escape(words)}"'
     return Markup(svg.replace("<svg", opening, 1).strip())  # noqa: S704 (the SVG holds no word of the data)
-

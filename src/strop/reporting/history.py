@@ -129,7 +129,9 @@ def _last_by_step(lines: Sequence[Mapping[str, Any]], key: str) -> list[Mapping[
 
 def _step(line: Mapping[str, Any]) -> Step:
     rate = line.get("learning_rate")
-    return Step(epoch=float(line["epoch"]), loss=float(line["loss"]), learning_rate=None if rate is None else float(rate))
+    return Step(
+        epoch=float(line["epoch"]), loss=float(line["loss"]), learning_rate=None if rate is None else float(rate)
+    )
 
 
 def _check(line: Mapping[str, Any]) -> Check:

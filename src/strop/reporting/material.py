@@ -6,8 +6,8 @@ from typing import Any
 
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
+from strop.records.audit import Audit
 from strop.records.dataset import Dataset
-from strop.records.files import read_json
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
@@ -41,7 +41,7 @@ class Material:
     openings: tuple[Entry, ...]
     dataset: Dataset | None
     split: Split | None
-    audit: Mapping[str, Any]
+    audit: Audit | None
     scores: tuple[Scores, ...]
     predictions: Predictions | None
     histories: tuple[StageHistory, ...]
@@ -82,7 +82,7 @@ def read_material(folder: RunFolder) -> Material:
         openings=openings,
         dataset=dataset,
         split=split,
-        audit=dict(read_json(folder.audit)) if folder.audit.exists() else {},
+        audit=Audit.load(folder.audit) if folder.audit.exists() else None,
         scores=_read_scores(folder, test_was_opened=bool(openings)),
         predictions=_read_open_predictions(folder, dataset),
         histories=read_histories(folder, recipe, about),
@@ -90,9 +90,8 @@ def read_material(folder: RunFolder) -> Material:
 
 
 def _read_scores(folder: RunFolder, *, test_was_opened: bool) -> tuple[Scores, ...]:
-    parts = ["test"] if test_was_opened else []
-    paths = [folder.scores / f"{part}.json" for part in [*parts, "validation", "out of fold"]]
-    return tuple(Scores.load(path) for path in paths if path.exists())
+    paths = sorted(folder.scores.glob("*.json"), key=lambda path: (path.stem != "test", path.stem))
+    return tuple(Scores.load(path) for path in paths if path.stem != "test" or test_was_opened)
 
 
 def _read_open_rows(folder: RunFolder, split: Split | None) -> Dataset | None:

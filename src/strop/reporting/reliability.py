@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from strop.metrics.probability import confidence_bins
 from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
 
@@ -40,7 +41,7 @@ def reliability(predictions: Predictions, dataset: Dataset, n_bins: int, tempera
     Args:
         predictions: Of at least one row.
         dataset: Holds the true label of every predicted row.
-        n_bins: How many bins; a probability of exactly 1 falls into the last.
+        n_bins: How many bins, those of the metric `calibration_error`.
         temperature: The logits are divided by it.
     """
     probabilities_RL = predictions.probabilities_RL(temperature)
@@ -49,7 +50,7 @@ def reliability(predictions: Predictions, dataset: Dataset, n_bins: int, tempera
         raise ValueError("reliability needs rows with labels")
     confidence_R = probabilities_RL.max(axis=1)
     is_right_R = predictions.best_R() == truth
-    bin_R = np.minimum((confidence_R * n_bins).astype(np.int64), n_bins - 1)
+    bin_R = confidence_bins(confidence_R, n_bins)
     filled_B, position_R, n_rows_B = np.unique(bin_R, return_inverse=True, return_counts=True)
     return Reliability(
         n_bins=n_bins,

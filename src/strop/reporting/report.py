@@ -9,14 +9,14 @@ from markupsafe import Markup
 from strop import __version__
 from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
-from strop.records.scores import Score, Scores, SystemScores
+from strop.records.scores import SystemScores
 from strop.reporting import sentences, strips, tables
-from strop.reporting.audit import audit_facts, coverage
+from strop.reporting.data_facts import audit_facts, coverage, misread_rows
 from strop.reporting.facts import making_facts
 from strop.reporting.figures import reliability_figure, training_figure
 from strop.reporting.material import Material, read_material
 from strop.reporting.reliability import reliability
-from strop.reporting.rows import MOST_CONFLICTS, conflicts, worst_errors
+from strop.reporting.rows import MOST_CONFLICTS, ShownError, conflicts, worst_errors
 
 SECTIONS = (
     ("result", "Result"),
@@ -53,12 +53,12 @@ def write_report(folder: RunFolder) -> Path:
 
 def caveats(material: Material) -> list[str]:
     """What a reader must know before believing the headline."""
-    found = [] if material.headline is None else list(material.headline.caveats)
+    found = [] if material.headline is None else [sentences.sentence(words) for words in material.headline.caveats]
     state = material.about.get("state")
     if material.headline is None and state:
         found.append(f"The run is unfinished; its state is '{state}'.")
     if material.openings:
-        times = ", ".join(entry.at or "an unknown time" for entry in material.openings)
+        times = ", ".join(sentences.moment(entry.at) for entry in material.openings)
         found.append(f"The test part was opened {sentences.counted(len(material.openings), 'time')}: {times}.")
     elif material.n_sealed:
         rows = sentences.counted(material.n_sealed, "row")
@@ -80,15 +80,17 @@ def _environment() -> Environment:
     environment.filters.update(
         number=sentences.number,
         count=sentences.count,
-        counted=_counted,
+        counted=sentences.counted,
         percent=sentences.percent,
         p_text=sentences.p_text,
+        moment=sentences.moment,
         metric_name=sentences.metric_name,
         system_name=sentences.system_name,
         part_name=sentences.part_name,
-        capitalize_first=lambda words: words[:1].upper() + words[1:],
+        rows_judged=sentences.rows_judged,
+        capitalize_first=sentences.capitalized,
         verdict=sentences.verdict,
-        differences_lines=sentences.differences_lines,
+        judgement=lambda difference, higher: sentences.judgement(difference, higher_is_better=higher),
         best_baseline=sentences.best_baseline,
         primary_board=strips.primary_board,
         differences_board=strips.differences_board,
@@ -100,16 +102,11 @@ def _environment() -> Environment:
     return environment
 
 
-def _counted(value: int, one: str, many: str | None = None) -> str:
-    return sentences.counted(value, one, many)
-
-
-def _f1_of(system: SystemScores, label: str) -> Score | None:
-    return next((one.f1 for one in system.classes if one.label == label), None)
+def _f1_of(system: SystemScores, label: str) -> float | None:
+    return next((one.f1.value for one in system.classes if one.label == label), None)
 
 
 def _context(material: Material) -> dict[str, Any]:
-    errors_can_be_shown = material.predictions is not None and _has_labels(material)
     return {
         "version": __version__,
         "sections": SECTIONS,
@@ -118,11 +115,12 @@ def _context(material: Material) -> dict[str, Any]:
         "model_line": _model_line(material),
         "caveats": caveats(material),
         "most_labels_with_shares": tables.MOST_LABELS_WITH_SHARES,
-        "errors": worst_errors(material.predictions, material.dataset) if errors_can_be_shown else None,
+        "errors": _errors(material),
         "conflicts": [] if material.dataset is None else conflicts(material.dataset),
         "most_conflicts": MOST_CONFLICTS,
         "facts": audit_facts(material),
         "coverage": coverage(material),
+        "misread": misread_rows(material),
         "labels": tables.label_counts(material),
         "split": tables.split_table(material),
         "curves": _curves(material),
@@ -134,8 +132,12 @@ def _context(material: Material) -> dict[str, Any]:
     }
 
 
-def _has_labels(material: Material) -> bool:
-    return material.dataset is not None and material.dataset.target is not None
+def _errors(material: Material) -> list[ShownError] | None:
+    """The worst errors; None where there are no predictions to look at."""
+    predictions, dataset = material.predictions, material.dataset
+    if predictions is None or dataset is None or dataset.target is None:
+        return None
+    return worst_errors(predictions, dataset)
 
 
 def _model_line(material: Material) -> str:
@@ -148,9 +150,7 @@ def _model_line(material: Material) -> str:
 
 def _curves(material: Material) -> list[tuple[Any, Markup]]:
     primary = material.recipe.evaluation.primary_metric
-    return [
-        (one, training_figure(one, primary, f"training-{one.fold}-{one.number}")) for one in material.histories
-    ]
+    return [(one, training_figure(one, primary, f"training-{one.fold}-{one.number}")) for one in material.histories]
 
 
 def _calibration(material: Material) -> dict[str, Any]:
@@ -168,8 +168,8 @@ def _calibration(material: Material) -> dict[str, Any]:
     else:
         words += (
             f"; {sentences.number(after.error)} after division of the logits by the temperature "
-            f"{sentences.number(temperature)}. The temperature was fitted on these rows, so the second curve flatters a "
-            "little; the table below does not."
+            f"{sentences.number(temperature)}. The temperature was fitted on these rows, so the second curve "
+            "flatters a little; the table below does not."
         )
     return {
         "calibration_figure": reliability_figure(before, after, "reliability"),

@@ -115,12 +115,13 @@ def worst_errors(predictions: Predictions, dataset: Dataset, most: int = MOST_ER
 
 
 def conflicts(dataset: Dataset) -> list[Conflict]:
-    """Open rows whose texts are equal (white space at the ends aside) and whose labels are not."""
+    """Open rows whose texts are equal and whose labels are not; rows without text are passed over."""
     if dataset.target is None:
         return []
     labels_by_text: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row_id, text, label in zip(dataset.ids, dataset.joined_texts(), dataset.target, strict=True):
-        labels_by_text[text.strip()][label].append(row_id)
+        if text.strip():
+            labels_by_text[text][label].append(row_id)
     return [
         Conflict(shown_text(text), dict(sorted(labels.items())))
         for text, labels in labels_by_text.items()
@@ -131,5 +132,4 @@ def conflicts(dataset: Dataset) -> list[Conflict]:
 def _visible(character: str) -> str:
     if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs"):
         return character
-    code = ord(character)
-    return chr(0x2400 + code) if code < 0x20 else "\N{REPLACEMENT CHARACTER}"
+    return f"\\x{ord(character):02x}"

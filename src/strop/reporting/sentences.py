@@ -1,5 +1,8 @@
 """How numbers, metrics and systems are written, and the sentences that say whether the edge is there."""
 
+from datetime import datetime, timedelta
+from math import isnan
+
 from strop.records.scores import Difference, Score, Scores, SystemScores
 
 METRIC_NAMES = {
@@ -23,10 +26,11 @@ SYSTEM_NAMES = {
     "tfidf": "TF-IDF",
     "linear_probe": "Linear probe",
 }
+SYSTEMS_IN_A_SENTENCE = {"majority": "the majority class", "linear_probe": "the linear probe"}
 PART_NAMES = {
     "validation": "the validation part",
     "test": "the test part",
-    "out of fold": "the rows held out by each fold",
+    "out of fold": "the rows held out by the folds",
 }
 MINUS = "\N{MINUS SIGN}"
 
@@ -41,14 +45,34 @@ def system_name(system: str) -> str:
     return SYSTEM_NAMES.get(system, system.replace("_", " ").replace("-", " ").capitalize())
 
 
+def _in_a_sentence(system: str) -> str:
+    return SYSTEMS_IN_A_SENTENCE.get(system, system_name(system))
+
+
 def part_name(part: str) -> str:
     """A part with its article, for the middle of a sentence."""
     return PART_NAMES.get(part, f"the part '{part}'")
 
 
+def rows_judged(scores: Scores) -> str:
+    """How many rows of which part were judged."""
+    rows = counted(len(scores.ids), "row")
+    return f"{rows} held out by the folds" if scores.part == "out of fold" else f"{rows} of {part_name(scores.part)}"
+
+
+def capitalized(words: str) -> str:
+    """The words with a capital at the beginning, the rest as it is."""
+    return words[:1].upper() + words[1:]
+
+
+def sentence(words: str) -> str:
+    """The words with a capital at the beginning and a full stop at the end."""
+    return capitalized(words) + ("" if words.endswith((".", "!", "?")) else ".")
+
+
 def number(value: float | None) -> str:
     """Three decimals with a true minus sign; an en dash where there is no number."""
-    if value is None or value != value:  # noqa: PLR0124 (only NaN differs from itself)
+    if value is None or isnan(value):
         return "\N{EN DASH}"
     return f"{value:.3f}".replace("-", MINUS)
 
@@ -69,10 +93,18 @@ def counted(value: int, one: str, many: str | None = None) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A share of one as a percentage, with one decimal below 10 %."""
+    """A share of one as a percentage, with one decimal near the ends, where a whole number would say none or all."""
     value = 100 * fraction
-    digits = 1 if 0 < value < 9.95 else 0
+    digits = 1 if 0 < value < 9.95 or 99 < value < 100 else 0
     return f"{value:.{digits}f} %"
+
+
+def moment(written: str) -> str:
+    """A time in ISO 8601 as a reader sees it, to the minute."""
+    if not written:
+        return "at an unknown time"
+    at = datetime.fromisoformat(written)
+    return f"{at:%Y-%m-%d %H:%M}" + (" UTC" if at.utcoffset() == timedelta(0) else "")
 
 
 def interval(score: Score) -> str:
@@ -129,7 +161,7 @@ def verdict(scores: Scores) -> str:
     if baseline is None:
         return f"{head}; there is no baseline beside it, so nothing says whether the edge is there."
     difference = difference_to(scores, baseline.system)
-    name = system_name(baseline.system)
+    name = _in_a_sentence(baseline.system)
     if difference is None:
         value = score_text(baseline.metrics[scores.primary])
         return f"{head}; the best baseline, {name}, has {value}, and the two were not compared row by row."
@@ -142,7 +174,7 @@ def differences_lines(scores: Scores) -> list[str]:
     higher = scores.primary_score.higher_is_better
     ordered = sorted(scores.differences, key=lambda one: one.value, reverse=True)
     return [
-        f"{judgement(one, higher_is_better=higher).capitalize()} {system_name(one.other)} in "
+        f"{capitalized(judgement(one, higher_is_better=higher))} {_in_a_sentence(one.other)} in "
         f"{metric_name(one.metric)}: {difference_text(one)}, {p_text(one.p_value)}"
         for one in ordered
     ]

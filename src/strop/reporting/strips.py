@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite, isnan
 
 from strop.records.scores import Difference, Score, Scores, SystemScores
 from strop.reporting.sentences import difference_text, score_text
@@ -34,7 +35,7 @@ class Strip:
     Attributes:
         name: What the number belongs to.
         words: The number and its interval, written out.
-        dot: Where the number lies, in percent.
+        dot: Where the number lies, in percent; None where it is not defined.
         left: Where the interval begins, in percent; None where there is no interval.
         width: How wide the interval is, in percent.
         marks: Further numbers to compare with, in percent.
@@ -42,17 +43,17 @@ class Strip:
 
     name: str
     words: str
-    dot: float
+    dot: float | None
     left: float | None = None
     width: float | None = None
     marks: tuple[float, ...] = ()
 
 
 def scale_over(values: Iterable[float | None]) -> Scale:
-    """Choose round ends around numbers; None and NaN are passed over."""
+    """Choose round ends around numbers; None, NaN and infinities are passed over."""
     from matplotlib.ticker import MaxNLocator
 
-    known = [value for value in values if value is not None and value == value]  # noqa: PLR0124 (NaN)
+    known = [value for value in values if value is not None and isfinite(value)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
     if high - low < 1e-9:
         low, high = low - 0.05, high + 0.05
@@ -62,12 +63,13 @@ def scale_over(values: Iterable[float | None]) -> Scale:
 
 def strip(name: str, score: Score | Difference, scale: Scale, marks: Sequence[float] = ()) -> Strip:
     """Lay one score or difference on a scale."""
-    placed = tuple(scale.at(mark) for mark in marks)
+    placed = tuple(scale.at(mark) for mark in marks if not isnan(mark))
+    dot = None if isnan(score.value) else scale.at(score.value)
     words = difference_text(score) if isinstance(score, Difference) else score_text(score)
-    if score.low is None or score.high is None:
-        return Strip(name, words, scale.at(score.value), marks=placed)
+    if score.low is None or score.high is None or isnan(score.low) or isnan(score.high):
+        return Strip(name, words, dot, marks=placed)
     left = scale.at(score.low)
-    return Strip(name, words, scale.at(score.value), left, round(scale.at(score.high) - left, 2), placed)
+    return Strip(name, words, dot, left, round(scale.at(score.high) - left, 2), placed)
 
 
 @dataclass(frozen=True)

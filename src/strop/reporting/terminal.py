@@ -11,7 +11,7 @@ from strop.reporting.sentences import count, differences_lines, metric_name, num
 __all__ = ["differences_lines", "scores_table", "verdict"]
 
 MOST_BASELINES_BESIDE = 3
-LONGEST_LABEL_COLUMNS = 22
+WIDEST_LABEL, NARROWEST_LABEL = 26, 12
 MODEL_STYLE = "bold"
 
 
@@ -37,10 +37,13 @@ def scores_table(scores: Scores) -> RenderableType:
 
 def _table(title: str, first: str, *others: str) -> Table:
     """A table whose first column is text and whose others are numbers."""
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, overflow="fold", max_width=LONGEST_LABEL_COLUMNS)
+    table = Table(
+        title=Text(title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False
+    )
+    # Where room is short the words are folded: a number that loses its last digits would be another number.
+    table.add_column(first, overflow="fold", min_width=NARROWEST_LABEL, max_width=WIDEST_LABEL)
     for name in others:
-        table.add_column(name, justify="right", vertical="top")
+        table.add_column(name.replace(" ", "\n"), justify="right", vertical="top", no_wrap=True)
     return table
 
 
@@ -58,14 +61,14 @@ def _metrics_table(scores: Scores) -> Table:
 
 
 def _classes_table(scores: Scores) -> Table:
-    beside = scores.baselines[: MOST_BASELINES_BESIDE - 1]
+    beside = scores.baselines[:MOST_BASELINES_BESIDE]
     headings = ("rows", "precision", "recall", "F1", *(f"F1 {_short_name(one.system)}" for one in beside))
-    table = _table("By class, fine-tuned model", "", *headings)
-    theirs = [{one.label: one.f1 for one in system.classes} for system in beside]
+    table = _table("By class: the model, and F1 of the baselines", "", *headings)
+    theirs = [{one.label: one.f1.value for one in system.classes} for system in beside]
     for one in scores.model.classes:
-        own = [_cell(one.precision, "model"), _cell(one.recall, "model"), _cell(one.f1, "model")]
-        others = [_cell(by_label.get(one.label), "baseline") for by_label in theirs]
-        table.add_row(Text(one.label), count(one.n_rows), *own, *others)
+        own = (count(one.n_rows), number(one.precision.value), number(one.recall.value), _cell(one.f1, "model"))
+        others = [number(by_label.get(one.label)) for by_label in theirs]
+        table.add_row(Text(one.label), *own, *others)
     return table
 
 

@@ -1,4 +1,4 @@
-"""`strop fit`: all stations of a run in order; what is done already is kept, so the same command goes on after a crash."""
+"""`strop fit`: all stations of a run in order; what is done is kept, so the same command goes on after a crash."""
 
 import os
 import platform
@@ -92,7 +92,7 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
 
 
 def _train_and_predict(recipe: Recipe, prepared: Prepared, folder: RunFolder, watcher: Watcher) -> None:
-    """The stations that need torch; it is imported here so that wrong data are reported before the seconds that takes."""
+    """The stations that need torch, which is imported here: wrong data are reported before the seconds that takes."""
     from strop.models.precision import make_accelerator
     from strop.runs.trackers import Trackers
     from strop.runs.train import (

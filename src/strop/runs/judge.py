@@ -1,4 +1,4 @@
-"""Score saved predictions: open rows at the end of a fit, sealed rows when a person asks. No language model is loaded."""
+"""Score saved predictions: open rows at the end of a fit, sealed rows when a person asks; no model is loaded."""
 
 from pathlib import Path
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from strop.data.audit import audit_dataset
 from strop.data.read import read_dataset
 from strop.data.split import make_split
-from strop.errors import Problem, RecipeError, RunError
+from strop.errors import Problem, RunError
+from strop.evaluation.labels import label_numbers
 from strop.models.locate import LocatedModel, locate_model
 from strop.recipe.load import differing_keys, dump_recipe, read_recipe
 from strop.recipe.sections import Recipe
@@ -19,7 +20,6 @@ from strop.records.examples import Examples
 from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
-from strop.tasks.classify import encode_target
 from strop.text.coverage import token_coverage
 from strop.text.template import render_texts
 from strop.text.tokenizer import TextTokenizer
@@ -83,17 +83,14 @@ def prepare(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Prepared:
     """
     watcher.station_began("locating the model")
     located = locate_model(recipe.model)
-    try:
-        check_length(recipe.text, located.max_positions)
-    except RecipeError as error:
-        raise RecipeError(*error.problems) from error
-    tokenizer = TextTokenizer.from_folder(located.folder)
+    check_length(recipe.text, located.max_positions)
+    tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
     dataset, split = _data_and_split(recipe, folder, watcher)
     texts = render_texts(dataset, recipe.text.template)
     examples = _examples(recipe, folder, dataset, texts, tokenizer, located, watcher)
     _audit(recipe, folder, dataset, split, examples, watcher)
     labels = dataset.labels()
-    target_R = encode_target(_required(dataset.target), labels)
+    target_R = label_numbers(_required(dataset.target), labels)
     target_R[dataset.rows_of(split.test)] = -1
     return Prepared(dataset, split, labels, target_R, texts, examples, located, tokenizer.pad_id)
 

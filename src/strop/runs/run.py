@@ -114,10 +114,11 @@ class Run:
         return {}
 
     def _dataset_of(self, texts: Sequence[str | None]) -> Dataset:
-        from strop.data.read import clean_texts
+        from strop.data.values import normalized
 
         columns = self.recipe.data.text
         if len(columns) > 1:
             raise ValueError(f"the model reads the columns {columns}: use predict_rows with a Dataset")
-        cleaned = clean_texts(texts, normalize=self.recipe.text.normalize)
+        given = ["" if text is None else text for text in texts]
+        cleaned = strings([normalized(text) for text in given] if self.recipe.text.normalize else given)
         return Dataset(ids=strings([f"text-{at}" for at in range(len(texts))]), texts={columns[0]: cleaned})

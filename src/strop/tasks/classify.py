@@ -10,7 +10,6 @@ import numpy as np
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from strop.errors import DataError, Problem, did_you_mean
 from strop.evaluation.baselines import linear_probe, majority, tfidf
 from strop.inference.predict import predict_logits
 from strop.metrics.registry import METRICS
@@ -24,33 +23,11 @@ from strop.training.stage import Evaluated
 WATCHED_METRICS = ("macro_f1", "accuracy", "log_loss")
 
 
-def encode_target(target: Strings, labels: Sequence[str]) -> NDArray[np.int64]:
-    """Numbers of the labels, shape (R,).
-
-    Raises:
-        DataError: A row has a label that the model does not know.
-    """
-    number = {label: at for at, label in enumerate(labels)}
-    unknown = sorted({label for label in target.tolist() if label not in number})
-    if unknown:
-        problems = [
-            Problem(
-                where="the label column",
-                must=f"every label must be one the model was trained on ({', '.join(labels)})",
-                came=repr(label),
-                do=did_you_mean(label, labels),
-            )
-            for label in unknown
-        ]
-        raise DataError(*problems)
-    return np.array([number[label] for label in target.tolist()], dtype=np.int64)
-
-
 def score_logits(target_R: NDArray[np.int64], predictions: Predictions, primary: str) -> tuple[float, dict[str, float]]:
     """The primary metric, and the few metrics that are watched in training."""
     probabilities_RL = predictions.probabilities_RL()
     wanted = dict.fromkeys((primary, *WATCHED_METRICS))
-    metrics = {name: float(METRICS[name].function(target_R, probabilities_RL)) for name in wanted}
+    metrics = {name: METRICS[name].value(target_R, probabilities_RL) for name in wanted}
     return metrics[primary], metrics
 
 

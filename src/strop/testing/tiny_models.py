@@ -21,7 +21,7 @@ TOPIC_WORDS: dict[str, tuple[str, ...]] = {
     "book": ("library", "chapter", "author", "print", "edition", "도서관", "저자", "인쇄"),
     "travel": ("train", "ticket", "station", "airport", "map", "기차", "표", "지도"),
 }
-NOISE_WORDS = ("the", "a", "my", "is", "please", "how", "today", "again", "왜", "그리고", "저는", "좀", "다시", "?", ".")
+NOISE_WORDS = ("the", "a", "my", "is", "please", "how", "today", "again", "왜", "그리고", "저", "좀", "다시", "?", ".")
 TINY_WORDS = (*(word for words in TOPIC_WORDS.values() for word in words), *NOISE_WORDS)
 N_POSITIONS = 512
 

@@ -12,6 +12,18 @@ from tokenizers import Tokenizer
 
 from strop.errors import ModelError, Problem
 
+# Files of which a model folder must hold at least one to have a tokenizer.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "spm.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",
+    "tiktoken.model",
+)
 # For these classes tokenizer.json alone decides the ids; transformers rebuilds other families' tokenizers in code.
 FILE_DECIDES = frozenset(
     {
@@ -156,6 +168,9 @@ def _through_transformers(folder: Path, *, trust_remote_code: bool) -> Tokenizer
     from transformers import AutoTokenizer
 
     try:
+        if not any((folder / name).exists() for name in TOKENIZER_FILES):
+            # transformers would make up a tokenizer of a few special tokens.
+            raise FileNotFoundError("no tokenizer file")
         loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
         tokenizer: Tokenizer = loaded.backend_tokenizer
     except (ValueError, OSError, ImportError, AttributeError, KeyError, TypeError) as error:
@@ -190,15 +205,16 @@ def _special_ids(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]
 def _pad_id(folder: Path, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> int:
     config_path = folder / "config.json"
     config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.exists() else {}
+    n_rows = config.get("vocab_size")
     for role in ("pad", "eos", "sep"):
         token = settings.get(f"{role}_token")
         content = token.get("content") if isinstance(token, dict) else token
-        found = tokenizer.token_to_id(content) if isinstance(content, str) else None
-        if found is None:
-            ids = config.get(f"{role}_token_id")
-            found = ids[0] if isinstance(ids, list) and ids else ids
-        if isinstance(found, int) and found >= 0:
-            return found
+        ids = config.get(f"{role}_token_id")
+        candidates = [tokenizer.token_to_id(content)] if isinstance(content, str) else []
+        for found in [*candidates, *(ids if isinstance(ids, list) else [ids])]:
+            # A padding token that was added later may lie beyond the rows of the embedding matrix.
+            if isinstance(found, int) and 0 <= found < (n_rows or found + 1):
+                return found
     return 0
 
 

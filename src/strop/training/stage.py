@@ -239,7 +239,7 @@ class _StageRun:
             problem = Problem(
                 where=f"{self.job.name}, step {self.progress.step + 1}",
                 must="the loss must stay finite",
-                came=f"{float(loss)}",
+                came=f"{loss.item()}",
                 do="lower learning_rate, or set model.precision=float32; what was finished before is kept",
             )
             raise MachineError(problem)

@@ -1,0 +1,5 @@
+"""`python -m strop.cli`."""
+
+from strop.cli.main import main
+
+main()
