@@ -265,3 +265,9 @@ def test_training_and_prediction_see_the_same_text(write):
     path = write('text,label\n" a\x07\r\n",x\nnan,y\n')
     trained, new = read_dataset(data_of(path)).dataset, read_new_rows(path, data_of("unused")).dataset
     assert trained.fingerprint == new.fingerprint
+
+
+def test_new_rows_with_lists_for_text(write):
+    path = write('[{"text": ["a"], "label": "x"}]', "rows.json")
+    with pytest.raises(DataError, match=r"every value must be a text or a number\n  came: list in row 1"):
+        read_new_rows(path, data_of("unused"))

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from strop.data.split import make_split
 from strop.data.split_notes import Straddling, places, straddling
-from strop.records.dataset import strings
+from strop.recipe.sections import SplitPlan
+from strop.records.dataset import Dataset, strings
 from strop.records.split import Split
 
 
@@ -19,3 +21,16 @@ def test_places_are_parts_or_folds():
     none = strings([])
     split = Split(strings(["a", "b"]), none, strings(["c"]), held_out=(strings(["b"]), strings(["a"])))
     assert places(split, strings(["a", "b", "c"])) == ["fold 1", "fold 0", "test"]
+
+
+def test_groups_torn_by_given_parts_are_said():
+    dataset = Dataset(
+        ids=strings(["a", "b", "c"]),
+        texts={"text": strings(["one", "two", "six"])},
+        target=strings(["x", "y", "x"]),
+        groups=strings(["g", "g", "h"]),
+        parts=strings(["train", "validation", "train"]),
+    )
+    entries = make_split(dataset, SplitPlan(), 0).entries
+    (entry,) = [entry for entry in entries if "groups" in entry.what]
+    assert (entry.what, entry.n_rows) == ("1 groups have rows in several parts (the data give the parts)", 2)

@@ -12,12 +12,20 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
 
     checked = check_recipe(read_recipe(recipe, overrides or []))
     out.print(audit_view(checked.audit))
-    out.print(split_view(checked.split, checked.labels))
+    out.print(split_view(checked.split, checked.label_of))
     for entry in checked.entries:
-        out.print(f"  {entry.kind}: {entry.what}" + (f" ({entry.n_rows} rows)" if entry.n_rows else ""))
-    out.print(memory_view(checked.memory, checked.located.name, checked.located.n_parameters))
-    out.print(
-        "[green]ready[/green]: strop fit " + str(recipe)
-        if checked.memory.fits
-        else "[yellow]the memory may not do[/yellow]"
-    )
+        out.print(f"  {entry.kind}: {entry.what}" + (f" ({entry.n_rows} rows)" if entry.n_rows else ""), markup=False)
+    memory, located = checked.memory, checked.located
+    needs = {
+        "weights": memory.weights_gib,
+        "gradients": memory.gradients_gib,
+        "optimizer": memory.optimizer_gib,
+        "activations": memory.activations_gib,
+        "logits": memory.logits_gib,
+    }
+    model = f"{located.name} ({located.n_parameters / 1e6:.1f} million weights, from a {located.source})"
+    out.print(memory_view(needs, memory.available_gib, memory.advice, model))
+    if memory.fits:
+        out.print(f"[green]ready[/green]: strop fit {recipe}", soft_wrap=True)
+    else:
+        out.print("[yellow]the memory may not do[/yellow]: see the advice above", soft_wrap=True)

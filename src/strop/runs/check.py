@@ -1,19 +1,20 @@
 """`strop check`: what can be known before anything runs, without torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 
-from strop.data.audit import audit_dataset
 from strop.data.read import read_dataset
 from strop.data.split import make_split
 from strop.models.locate import LocatedModel, locate_model
 from strop.models.memory import MemoryPlan, plan_memory
 from strop.recipe.sections import Recipe
 from strop.records.audit import Audit
+from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.split import Split
-from strop.text.coverage import token_coverage
+from strop.runs.prepare import audit_rows
 from strop.text.template import render_texts
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import check_length, cut_entries, make_examples
@@ -26,7 +27,7 @@ class Checked:
     Attributes:
         audit: The state of the data.
         split: Which rows would be in which part.
-        labels: Names of the labels.
+        label_of: The label of every row that is not sealed, by id.
         entries: What a fit would write to the ledger.
         located: The pretrained model.
         memory: What training would need.
@@ -34,7 +35,7 @@ class Checked:
 
     audit: Audit
     split: Split
-    labels: tuple[str, ...]
+    label_of: Mapping[str, str]
     entries: tuple[Entry, ...]
     located: LocatedModel
     memory: MemoryPlan
@@ -53,14 +54,21 @@ def check_recipe(recipe: Recipe) -> Checked:
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
     texts = render_texts(read.dataset, recipe.text.template)
     examples = make_examples(read.dataset.ids, texts, tokenizer, recipe.text)
-    audit = audit_dataset(read.dataset, result.clusters, result.split, token_coverage(examples.n_tokens_R))
-    labels = read.dataset.labels()
+    audit = audit_rows(read.dataset, result.clusters, result.split, examples)
+    open_rows = read.dataset.select(result.split.open_ids)
+    label_of = dict(zip(open_rows.ids.tolist(), _labels(open_rows), strict=True))
     memory = plan_memory(
         located,
         recipe,
         longest_tokens=int(examples.length_W.max()),
-        n_labels=len(labels),
+        n_labels=len(read.dataset.labels()),
         available_gib=psutil.virtual_memory().available / 2**30,
     )
     entries = (*read.entries, *result.entries, *cut_entries(examples, recipe.text))
-    return Checked(audit, result.split, labels, entries, located, memory)
+    return Checked(audit, result.split, label_of, entries, located, memory)
+
+
+def _labels(rows: Dataset) -> list[str]:
+    if rows.target is None:
+        raise ValueError("rows to be checked must have a target")
+    return [str(label) for label in rows.target.tolist()]

@@ -82,13 +82,15 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
     with _timed(folder, "score"):
         watcher.station_began("scoring")
         judge_open_rows(recipe, prepared.dataset, prepared.split, folder)
-    folder.update_about(state="finished", ended=datetime.now(UTC).isoformat(timespec="seconds"))
     watcher.station_began("writing the report")
     from strop.reporting.card import write_card
     from strop.reporting.report import write_report
 
+    # Finished comes last: a run that is killed while the report is written writes it again.
+    folder.update_about(ended=datetime.now(UTC).isoformat(timespec="seconds"))
     write_report(folder)
     write_card(folder)
+    folder.update_about(state="finished")
 
 
 def _train_and_predict(recipe: Recipe, prepared: Prepared, folder: RunFolder, watcher: Watcher) -> None:

@@ -114,7 +114,7 @@ def _score(
 ) -> Scores:
     if rows.target is None:
         raise ValueError("rows to be judged must have a target")
-    baselines = {
+    baselines: dict[str, Predictions] = {
         name: Predictions.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
     }
     return score_predictions(

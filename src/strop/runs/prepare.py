@@ -15,6 +15,7 @@ from strop.evaluation.labels import label_numbers
 from strop.models.locate import LocatedModel, locate_model
 from strop.recipe.load import differing_keys, dump_recipe, read_recipe
 from strop.recipe.sections import Recipe
+from strop.records.audit import Audit
 from strop.records.dataset import Dataset, Strings
 from strop.records.examples import Examples
 from strop.records.files import write_text
@@ -186,5 +187,19 @@ def _audit(
     from strop.data.duplicates import near_duplicate_clusters
 
     clusters = near_duplicate_clusters(dataset.joined_texts(), recipe.split.near_duplicate_similarity, recipe.seed)
+    audit_rows(dataset, clusters, split, examples).save(folder.audit)
+
+
+def audit_rows(dataset: Dataset, clusters: NDArray[np.int64], split: Split, examples: Examples) -> Audit:
+    """Audit rows together with their lengths in tokens.
+
+    Args:
+        dataset: The rows.
+        clusters: The near-duplicate cluster of every row.
+        split: Their division.
+        examples: Their tokens.
+    """
     coverage = token_coverage(examples.n_tokens_R)
-    audit_dataset(dataset, clusters, split, coverage).save(folder.audit)
+    fitting = {str(limit): fraction for limit, fraction in coverage.fitting.items()}
+    quantiles = {f"{share:g}": float(length) for share, length in coverage.quantiles.items()}
+    return audit_dataset(dataset, clusters, split, fitting, quantiles)
