@@ -1,4 +1,4 @@
-"""What every benchmark says and does alike: machine and versions, runs in processes of their own, the last JSON line."""
+"""What every benchmark says and does alike: machine and versions, sides in processes of their own, the last line."""
 
 import json
 import os

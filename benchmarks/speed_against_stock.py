@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from common_ground import model_folder, real_data, run_side, say_machine, say_result
 
 EPOCHS = 3
@@ -42,8 +43,15 @@ def main() -> None:
         for name in [asked.only] if asked.only else list(GOALS):
             results += measure(name, Path(work), n_train=48 if asked.quick else 640)
     worst = min(results, key=lambda one: one["ratio"] / one["goal"])
-    more = {"pairs": results}
-    say_result("speed_against_stock", **{k: worst[k] for k in ("ours", "peer", "ratio", "goal", "met")}, **more)
+    say_result(
+        "speed_against_stock",
+        ours=worst["ours"],
+        peer=worst["peer"],
+        ratio=worst["ratio"],
+        goal=worst["goal"],
+        met=worst["met"],
+        pairs=results,
+    )
 
 
 def measure(name: str, work: Path, n_train: int) -> list[dict[str, Any]]:
@@ -86,7 +94,9 @@ def pairs(name: str, kind: str, ours: Mapping[str, Any], peer: Mapping[str, Any]
         memory = {"pair": "quest, padded: peak memory in GiB", "ours": ours["peak_gib"], "peer": peer["peak_gib"]}
         found.append({**memory, "ratio": ratio, "goal": MEMORY_GOAL, "met": ratio >= MEMORY_GOAL})
     for pair in found:
-        print(f"  {pair['pair']}: ours {pair['ours']}, stock {pair['peer']}, ratio {pair['ratio']} (goal {pair['goal']})")
+        print(
+            f"  {pair['pair']}: ours {pair['ours']}, stock {pair['peer']}, ratio {pair['ratio']} (goal {pair['goal']})"
+        )
     return found
 
 

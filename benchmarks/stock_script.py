@@ -1,7 +1,7 @@
 """The peer of the speed benchmark: what people write after reading the documentation of transformers' Trainer.
 
-Batch 8, learning rate, dropout, precision and schedule as the library has them; every text padded to 512 tokens, or with
-`--dynamic` to the longest of its batch. Prints one JSON line: when which validation macro F1 was reached.
+Batch 8, learning rate, dropout, precision and schedule as the library has them; every text padded to 512 tokens, or
+with `--dynamic` to the longest of its batch. Prints one JSON line: when which validation macro F1 was reached.
 """
 
 import argparse

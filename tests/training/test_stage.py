@@ -133,7 +133,12 @@ class StopHereError(Exception):
 @pytest.mark.parametrize("stop_at", [1, 4, 7])
 def test_a_killed_stage_goes_on_to_the_same_weights_and_predictions(bench: Bench, average: float, stop_at: int) -> None:
     stage = Stage(
-        epochs=3, learning_rate=1e-3, batch_size=8, evaluations_per_epoch=1.5, weight_average=average, checkpoint_seconds=0
+        epochs=3,
+        learning_rate=1e-3,
+        batch_size=8,
+        evaluations_per_epoch=1.5,
+        weight_average=average,
+        checkpoint_seconds=0,
     )
     unbroken, end = bench.train(bench.job("unbroken", stage))
 

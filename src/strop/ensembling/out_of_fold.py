@@ -1,16 +1,43 @@
-"""Average the predictions that the models of several folds made of the same rows."""
+"""Put together what the models of several folds predicted."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from strop.records.predictions import Predictions
+from strop.records.dataset import Strings
+from strop.records.predictions import Predictions, concatenate
 
 SMALLEST_PROBABILITY = 1e-12
 
 
+def gather_folds(by_fold: Sequence[Predictions], ids: Strings, made_by: Mapping[str, str]) -> Predictions:
+    """Predictions of all held-out rows, each by the model that was not trained on it.
+
+    Args:
+        by_fold: At least one; the rows that each fold held out.
+        ids: All rows that were held out, in the order wanted.
+        made_by: What made the whole.
+
+    Raises:
+        ValueError: A row is missing, was predicted twice or was not asked for, a row was trained on, or labels differ.
+    """
+    whole = concatenate(by_fold, made_by)
+    times, wanted = Counter(whole.ids.tolist()), set(ids.tolist())
+    twice = sorted(row_id for row_id, n_times in times.items() if n_times > 1)
+    missing, foreign = sorted(wanted - times.keys()), sorted(times.keys() - wanted)
+    for what, which in (("predicted by two folds", twice), ("by none", missing), ("not held out", foreign)):
+        if which:
+            raise ValueError(
+                f"every held-out row must be predicted by exactly one fold, came {len(which)} {what}: {which[:5]}"
+            )
+    if whole.seen_R.any():
+        raise ValueError(f"held-out rows must not be trained on, came {int(whole.seen_R.sum())} that were")
+    return whole.select(ids)
+
+
 def average_folds(by_fold: Sequence[Predictions], made_by: Mapping[str, str]) -> Predictions:
-    """Mean of the folds' probabilities, as logits (their logarithm).
+    """Mean of the folds' probabilities, as logits (their logarithm); the fold of every row is -1.
 
     Probabilities are averaged rather than logits so that one overconfident model does not outvote the others.
 
@@ -19,8 +46,10 @@ def average_folds(by_fold: Sequence[Predictions], made_by: Mapping[str, str]) ->
         made_by: What made the average.
 
     Raises:
-        ValueError: Rows or labels differ.
+        ValueError: There are none, or rows or labels differ.
     """
+    if not by_fold:
+        raise ValueError("there must be predictions to average")
     first = by_fold[0]
     for other in by_fold[1:]:
         if other.labels != first.labels or other.ids.tolist() != first.ids.tolist():

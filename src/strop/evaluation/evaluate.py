@@ -1,18 +1,30 @@
 """Score saved predictions against the truth, with intervals, baselines beside them, and calibration.
 
-Dimensions: L labels, R rows.
+Dimensions: B resamples, L labels, R rows.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strop.ensembling.calibrate import cross_fitted_probabilities, fit_temperature
-from strop.errors import Problem, RunError
-from strop.evaluation.intervals import interval, resample_weights, resampled_values, swap_p_value
+from strop.evaluation.caveats import caveats_of_rows
+from strop.evaluation.intervals import (
+    OF_CLASSES,
+    Resampled,
+    bootstrap_scores,
+    interval,
+    numbers_of_groups,
+    resample,
+    score_with_interval,
+    swap_p_value,
+)
 from strop.evaluation.labels import label_numbers
-from strop.metrics.classification import confusion_counts, f1_by_class, precision_by_class, recall_by_class
+from strop.evaluation.refuse import refuse_unfair_rows
+from strop.metrics.classification import confusion_counts
 from strop.metrics.probability import calibration_error, row_log_loss
 from strop.metrics.registry import METRICS, Metric
 from strop.recipe.sections import Evaluation
@@ -44,27 +56,23 @@ def score_predictions(
         baselines: Predictions of the same rows by baselines.
         evaluation: The recipe's section.
         part: What the rows are: validation, test, or out of fold.
-        seed: Draws resamples and folds.
+        seed: Draws resamples, swaps and folds.
         groups: Group of every row; whole groups are then resampled.
         temperature: A temperature fitted on other rows. Without one it is fitted on these rows, and the calibrated
             scores are cross-fitted.
-        caveats: What a reader must know.
+        caveats: What a reader must know; what these rows cannot show is added.
 
     Raises:
-        RunError: A row was predicted by a model that was trained on it, or baselines predicted other rows.
+        RunError: There are no rows, a row was predicted by a system that was trained on it, logits are not finite, or
+            baselines predicted other rows.
         DataError: A true label is unknown to the model.
+        ValueError: The target has another number of rows than the predictions.
     """
-    _must_be_unseen(model, part)
-    for name, baseline in baselines.items():
-        _must_match(model, baseline, name)
-    target_R = label_numbers(target, model.labels)
-    judge = _Judge(target_R, model.labels, evaluation, seed, numbers_of_groups(groups))
-    scored = judge.system("model", model.probabilities_RL())
-    others = [judge.system(name, baseline.probabilities_RL()) for name, baseline in baselines.items()]
-    differences = [
-        judge.difference(name, model.probabilities_RL(), baseline.probabilities_RL())
-        for name, baseline in baselines.items()
-    ]
+    refuse_unfair_rows(model, baselines, part)
+    target_R, group_R = label_numbers(target, model.labels), numbers_of_groups(groups)
+    rows = _Rows(target_R, group_R, evaluation, seed)
+    ours = _measure(rows, "model", model)
+    others = [_measure(rows, name, baseline) for name, baseline in baselines.items()]
     if temperature is None:
         calibrated_RL = cross_fitted_probabilities(model.logits_RL, target_R, seed=seed)
         temperature = fit_temperature(model.logits_RL, target_R)
@@ -76,48 +84,36 @@ def score_predictions(
         confidence=evaluation.confidence,
         labels=model.labels,
         ids=tuple(model.ids.tolist()),
-        model=scored,
-        baselines=tuple(others),
-        differences=tuple(differences),
+        model=_system_scores(rows, ours, model.labels),
+        baselines=tuple(_system_scores(rows, other, model.labels) for other in others),
+        differences=tuple(_difference(rows, ours, other) for other in others),
         temperature=temperature,
-        calibrated={name: judge.score(METRICS[name], calibrated_RL) for name in ("log_loss", "calibration_error")},
-        caveats=tuple(caveats),
+        calibrated=_scores_of(rows, calibrated_RL, ("log_loss", "calibration_error")),
+        caveats=(*caveats, *caveats_of_rows(target_R, model.labels, group_R)),
     )
 
 
-def numbers_of_groups(groups: Strings | None) -> Numbers | None:
-    """Number of every row's group, from 0, shape (R,)."""
-    if groups is None:
-        return None
-    return np.unique(np.array(groups.tolist(), dtype=str), return_inverse=True)[1].astype(np.int64)
+@dataclass(frozen=True)
+class _Rows:
+    """The rows and settings that all systems share."""
 
+    target_R: Numbers
+    group_R: Numbers | None
+    evaluation: Evaluation
+    seed: int
 
-class _Judge:
-    """Rows and settings that all systems share."""
+    def metrics(self, names: Sequence[str] = tuple(METRICS)) -> list[Metric]:
+        """These metrics, the calibration error with the recipe's bins."""
+        with_bins = partial(calibration_error, n_bins=self.evaluation.calibration_bins)
+        return [
+            replace(METRICS[name], weighted=with_bins) if name == "calibration_error" else METRICS[name]
+            for name in names
+        ]
 
-    def __init__(
-        self,
-        target_R: Numbers,
-        labels: Sequence[str],
-        evaluation: Evaluation,
-        seed: int,
-        group_R: Numbers | None,
-    ) -> None:
-        self.target_R, self.labels, self.evaluation = target_R, labels, evaluation
-        self.seed, self.group_R = seed, group_R
-
-    def score(self, metric: Metric, probabilities_RL: Floats) -> Score:
-        """A metric with its interval."""
-        if metric.name == "calibration_error":
-            metric = _with_bins(metric, self.evaluation.calibration_bins)
-        value = metric.value(self.target_R, probabilities_RL)
-        return self._with_interval(
-            metric.name, value, self._resampled(metric, probabilities_RL), metric.higher_is_better
-        )
-
-    def _resampled(self, metric: Metric, probabilities_RL: Floats) -> Floats:
-        return resampled_values(
-            metric,
+    def resample(self, metrics: Sequence[Metric], probabilities_RL: Floats) -> Resampled:
+        """The metrics on the resamples that all systems share."""
+        return resample(
+            metrics,
             self.target_R,
             probabilities_RL,
             n_resamples=self.evaluation.n_bootstrap,
@@ -125,84 +121,65 @@ class _Judge:
             group_R=self.group_R,
         )
 
-    def _with_interval(self, name: str, value: float, values_B: Floats, higher_is_better: bool = True) -> Score:
-        low, high = interval(values_B, self.evaluation.confidence)
-        return Score(name, value, low, high, higher_is_better)
 
-    def system(self, name: str, probabilities_RL: Floats) -> SystemScores:
-        """All scores of one system."""
-        predicted_R = probabilities_RL.argmax(axis=1)
-        counts_LL = confusion_counts(self.target_R, predicted_R, len(self.labels), np.ones((1, len(self.target_R))))[0]
-        return SystemScores(
-            system=name,
-            metrics={metric.name: self.score(metric, probabilities_RL) for metric in METRICS.values()},
-            classes=self._classes(predicted_R, counts_LL),
-            confusion=tuple(tuple(int(count) for count in row) for row in counts_LL),
-            per_row={
-                "log_loss": tuple(row_log_loss(self.target_R, probabilities_RL).tolist()),
-                "correct": tuple((predicted_R == self.target_R).astype(float).tolist()),
-            },
-        )
+@dataclass(frozen=True)
+class _Measured:
+    """A system's probabilities and what its metrics are on every resample."""
 
-    def _classes(self, predicted_R: Numbers, counts_LL: Floats) -> tuple[ClassScores, ...]:
-        n_labels, n_rows = len(self.labels), len(self.target_R)
-        chunks = resample_weights(n_rows, self.evaluation.n_bootstrap, self.seed, self.group_R)
-        resampled = np.concatenate([confusion_counts(self.target_R, predicted_R, n_labels, one) for one in chunks])
-        whole = counts_LL[None]
-        by_name = {
-            "precision": (precision_by_class(whole)[0], precision_by_class(resampled)),
-            "recall": (recall_by_class(whole)[0], recall_by_class(resampled)),
-            "f1": (f1_by_class(whole)[0], f1_by_class(resampled)),
-        }
-        return tuple(
-            ClassScores(
-                label=label,
-                n_rows=int(counts_LL[at].sum()),
-                **{
-                    name: self._with_interval(name, float(value_L[at]), values_BL[:, at])
-                    for name, (value_L, values_BL) in by_name.items()
-                },
-            )
-            for at, label in enumerate(self.labels)
-        )
-
-    def difference(self, other: str, model_RL: Floats, other_RL: Floats) -> Difference:
-        """Paired difference on the primary metric; positive favours the model."""
-        metric = METRICS[self.evaluation.primary_metric]
-        sign = 1.0 if metric.higher_is_better else -1.0
-        value = sign * (metric.value(self.target_R, model_RL) - metric.value(self.target_R, other_RL))
-        # The same resamples for both, so that what is hard for both cancels out.
-        values_B = sign * (self._resampled(metric, model_RL) - self._resampled(metric, other_RL))
-        low, high = interval(values_B, self.evaluation.confidence)
-        p_value = swap_p_value(metric, self.target_R, model_RL, other_RL, seed=self.seed, group_R=self.group_R)
-        return Difference(other, metric.name, value, low, high, p_value)
+    system: str
+    probabilities_RL: Floats
+    resampled: Resampled
 
 
-def _with_bins(metric: Metric, n_bins: int) -> Metric:
-    def weighted(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats) -> Floats:
-        return calibration_error(target_R, probabilities_RL, weight_BR, n_bins)
-
-    return Metric(metric.name, weighted, metric.higher_is_better, metric.worst, metric.best)
+def _measure(rows: _Rows, system: str, predictions: Predictions) -> _Measured:
+    probabilities_RL = predictions.probabilities_RL()
+    return _Measured(system, probabilities_RL, rows.resample(rows.metrics(), probabilities_RL))
 
 
-def _must_be_unseen(model: Predictions, part: str) -> None:
-    n_seen = int(model.seen_R.sum())
-    if n_seen:
-        problem = Problem(
-            where=f"predictions of the part '{part}'",
-            must="no row may be judged by a model that was trained on it",
-            came=f"{n_seen} of {model.n_rows} rows were trained on",
-            do="judge validation, out-of-fold or test rows",
-        )
-        raise RunError(problem)
+def _scores_of(rows: _Rows, probabilities_RL: Floats, names: Sequence[str]) -> dict[str, Score]:
+    metrics = rows.metrics(names)
+    resampled = rows.resample(metrics, probabilities_RL)
+    return bootstrap_scores(metrics, rows.target_R, probabilities_RL, resampled, rows.evaluation.confidence)
 
 
-def _must_match(model: Predictions, other: Predictions, name: str) -> None:
-    if model.labels != other.labels or model.ids.tolist() != other.ids.tolist():
-        problem = Problem(
-            where=f"predictions of {name}",
-            must="a baseline must have predicted the same rows with the same labels in the same order",
-            came=f"{other.n_rows} rows and labels {list(other.labels)}",
-            do="remove the folder predictions/ of the run and give its `strop fit` command again",
-        )
-        raise RunError(problem)
+def _system_scores(rows: _Rows, measured: _Measured, labels: Sequence[str]) -> SystemScores:
+    target_R, probabilities_RL, confidence = rows.target_R, measured.probabilities_RL, rows.evaluation.confidence
+    predicted_R = probabilities_RL.argmax(axis=1)
+    counts_LL = confusion_counts(target_R, predicted_R, len(labels), np.ones((1, len(target_R))))[0]
+    return SystemScores(
+        system=measured.system,
+        metrics=bootstrap_scores(rows.metrics(), target_R, probabilities_RL, measured.resampled, confidence),
+        classes=_class_scores(counts_LL, measured.resampled, labels, confidence),
+        confusion=tuple(tuple(int(count) for count in row) for row in counts_LL),
+        per_row={
+            "log_loss": tuple(row_log_loss(target_R, probabilities_RL).tolist()),
+            "correct": tuple((predicted_R == target_R).astype(float).tolist()),
+        },
+    )
+
+
+def _class_scores(
+    counts_LL: Floats, resampled: Resampled, labels: Sequence[str], confidence: float
+) -> tuple[ClassScores, ...]:
+    value_L = {name: of_class(counts_LL[None])[0] for name, of_class in OF_CLASSES.items()}
+
+    def score(name: str, at: int) -> Score:
+        return score_with_interval(name, float(value_L[name][at]), resampled.classes[name][:, at], confidence)
+
+    return tuple(
+        ClassScores(label, int(counts_LL[at].sum()), score("precision", at), score("recall", at), score("f1", at))
+        for at, label in enumerate(labels)
+    )
+
+
+def _difference(rows: _Rows, ours: _Measured, other: _Measured) -> Difference:
+    """Paired difference on the primary metric; positive favours the model."""
+    metric = METRICS[rows.evaluation.primary_metric]
+    sign = 1.0 if metric.higher_is_better else -1.0
+    one_RL, other_RL = ours.probabilities_RL, other.probabilities_RL
+    value = sign * (metric.value(rows.target_R, one_RL) - metric.value(rows.target_R, other_RL))
+    # The same resamples for both, so that what is hard for both cancels out.
+    values_B = sign * (ours.resampled.values[metric.name] - other.resampled.values[metric.name])
+    low, high = interval(values_B, rows.evaluation.confidence)
+    p_value = swap_p_value(metric, rows.target_R, one_RL, other_RL, seed=rows.seed, group_R=rows.group_R)
+    return Difference(other.system, metric.name, value, low, high, p_value)

@@ -3,22 +3,50 @@
 Dimensions: B resamples, R rows, L labels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.metrics.classification import confusion_counts
+from strop.metrics.classification import confusion_counts, f1_by_class, precision_by_class, recall_by_class
+from strop.metrics.guards import check_rows
 from strop.metrics.registry import Metric
+from strop.records.dataset import Strings
+from strop.records.scores import Score
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
-# Resamples held at once: 256 x 10,000 rows are 20 MB.
-CHUNK = 256
+# Weights held at once: an array of so many numbers takes 20 MB, and a handful of such arrays are alive.
+MOST_WEIGHTS = 2_500_000
+LARGEST_CHUNK = 256
+OF_CLASSES = {"precision": precision_by_class, "recall": recall_by_class, "f1": f1_by_class}
 
 
-def resample_weights(n_rows: int, n_resamples: int, seed: int, group_R: Numbers | None = None) -> Iterator[Floats]:
+@dataclass(frozen=True)
+class Resampled:
+    """Metrics of one system on every bootstrap resample.
+
+    Attributes:
+        values: By metric name, shape (B,).
+        classes: Precision, recall and f1 of every class, shape (B, L).
+    """
+
+    values: Mapping[str, Floats]
+    classes: Mapping[str, Floats]
+
+
+def numbers_of_groups(groups: Strings | None) -> Numbers | None:
+    """Number of every row's group, from 0, shape (R,); None where the rows have no groups."""
+    if groups is None:
+        return None
+    return np.unique(np.array(groups.tolist(), dtype=str), return_inverse=True)[1].astype(np.int64)
+
+
+def resample_weights(
+    n_rows: int, n_resamples: int, seed: int, group_R: Numbers | None = None, most_weights: int = MOST_WEIGHTS
+) -> Iterator[Floats]:
     """Bootstrap resamples as multiplicities of rows (Efron 1979), in chunks of shape (up to 256, R).
 
     Args:
@@ -26,35 +54,129 @@ def resample_weights(n_rows: int, n_resamples: int, seed: int, group_R: Numbers 
         n_resamples: How many in all.
         seed: The same seed gives the same resamples, so that systems can be compared on each.
         group_R: Where rows come in groups, the group number of each: whole groups are drawn, since rows of a group
-            are not independent.
+            are not independent. There are as many draws as groups, so the number of rows varies.
+        most_weights: A chunk has no more multiplicities than these, but at least one resample. It changes no result.
     """
     generator = np.random.default_rng(seed)
     n_units = n_rows if group_R is None else int(group_R.max()) + 1
-    share = np.full(n_units, 1.0 / n_units)
-    for start in range(0, n_resamples, CHUNK):
-        size = min(CHUNK, n_resamples - start)
-        drawn = generator.multinomial(n_units, share, size=size).astype(np.float64)
-        yield drawn if group_R is None else drawn[:, group_R]
+    for size in _chunks(n_resamples, n_rows, most_weights):
+        drawn = generator.integers(n_units, size=(size, n_units))
+        drawn += np.arange(size)[:, None] * n_units
+        counts = np.bincount(drawn.ravel(), minlength=size * n_units).reshape(size, n_units).astype(np.float64)
+        yield counts if group_R is None else counts[:, group_R]
 
 
-def resampled_values(
-    metric: Metric,
+def _chunks(n_resamples: int, n_rows: int, most_weights: int = MOST_WEIGHTS) -> Iterator[int]:
+    largest = max(1, min(LARGEST_CHUNK, most_weights // n_rows))
+    for start in range(0, n_resamples, largest):
+        yield min(largest, n_resamples - start)
+
+
+def resample(
+    metrics: Sequence[Metric],
     target_R: Numbers,
     probabilities_RL: Floats,
     *,
     n_resamples: int,
     seed: int,
     group_R: Numbers | None = None,
-) -> Floats:
-    """The metric on every bootstrap resample, shape (n_resamples,)."""
-    chunks = resample_weights(len(target_R), n_resamples, seed, group_R)
-    return np.concatenate([metric.weighted(target_R, probabilities_RL, weights) for weights in chunks])
+) -> Resampled:
+    """Measure a system on every bootstrap resample.
+
+    Args:
+        metrics: What is measured.
+        target_R: True label numbers.
+        probabilities_RL: The system's probabilities.
+        n_resamples: B.
+        seed: Draws the resamples.
+        group_R: Group number of every row, where rows come in groups.
+
+    Raises:
+        ValueError: There are no rows, shapes differ, or the probabilities are none.
+    """
+    check_rows(target_R, probabilities_RL)
+    n_labels, predicted_R = probabilities_RL.shape[1], probabilities_RL.argmax(axis=1)
+    values: dict[str, list[Floats]] = {metric.name: [] for metric in metrics}
+    classes: dict[str, list[Floats]] = {name: [] for name in OF_CLASSES}
+    for weight_BR in resample_weights(len(target_R), n_resamples, seed, group_R):
+        # Counted once for all metrics that depend on the counts alone.
+        counts_BLL = confusion_counts(target_R, predicted_R, n_labels, weight_BR)
+        for metric in metrics:
+            if metric.of_confusion is not None:
+                values[metric.name].append(metric.of_confusion(counts_BLL))
+            else:
+                values[metric.name].append(metric.weighted(target_R, probabilities_RL, weight_BR))
+        for name, of_class in OF_CLASSES.items():
+            classes[name].append(of_class(counts_BLL))
+    return Resampled(
+        {name: np.concatenate(parts) for name, parts in values.items()},
+        {name: np.concatenate(parts) for name, parts in classes.items()},
+    )
 
 
-def interval(values_B: Floats, confidence: float) -> tuple[float, float]:
-    """Percentile interval of resampled values; each tail leaves out half of what the confidence leaves."""
+def bootstrap_scores(
+    metrics: Sequence[Metric],
+    target_R: Numbers,
+    probabilities_RL: Floats,
+    resampled: Resampled,
+    confidence: float,
+) -> dict[str, Score]:
+    """Every metric of a system with its interval, by name.
+
+    Args:
+        metrics: What is measured.
+        target_R: True label numbers.
+        probabilities_RL: The system's probabilities.
+        resampled: The same metrics on resamples of the same rows.
+        confidence: Level of the intervals.
+    """
+    return {
+        metric.name: score_with_interval(
+            metric.name,
+            metric.value(target_R, probabilities_RL),
+            resampled.values[metric.name],
+            confidence,
+            higher_is_better=metric.higher_is_better,
+            is_bias_corrected=metric.is_bias_corrected,
+        )
+        for metric in metrics
+    }
+
+
+def score_with_interval(
+    name: str,
+    value: float,
+    values_B: Floats,
+    confidence: float,
+    *,
+    higher_is_better: bool = True,
+    is_bias_corrected: bool = False,
+) -> Score:
+    """A value with the interval of its resampled values; the interval always holds the value."""
+    low, high = interval(values_B, confidence, about=value if is_bias_corrected else None)
+    return Score(name, value, min(low, value), max(high, value), higher_is_better)
+
+
+def interval(values_B: Floats, confidence: float, about: float | None = None) -> tuple[float, float]:
+    """Percentile interval of resampled values; each tail leaves out half of what the confidence leaves.
+
+    Args:
+        values_B: A metric on every resample.
+        confidence: Level of the interval, for example 0.95.
+        about: The metric on all rows. Where it is given, the percentiles are moved so that it is their median (the
+            bias-corrected percentile interval of Efron 1981).
+    """
     tail = (1.0 - confidence) / 2.0
-    low, high = np.quantile(values_B, [tail, 1.0 - tail])
+    tails = np.array([tail, 1.0 - tail])
+    if about is not None:
+        from scipy.special import ndtr, ndtri
+
+        is_tied_B = np.isclose(values_B, about, rtol=0.0, atol=1e-12)
+        fraction_below = ((values_B < about) & ~is_tied_B).mean() + 0.5 * is_tied_B.mean()
+        # Where all resamples lie on one side the shift has no bound of its own.
+        edge = 1.0 / (len(values_B) + 1)
+        tails = ndtr(2.0 * ndtri(np.clip(fraction_below, edge, 1.0 - edge)) + ndtri(tails))
+    low, high = np.quantile(values_B, tails)
     return float(low), float(high)
 
 
@@ -82,41 +204,19 @@ def swap_p_value(
         seed: Draws the swappings.
         group_R: Group number of every row, where rows come in groups.
     """
-    observed = abs(metric.value(target_R, one_RL) - metric.value(target_R, other_RL))
-    generator = np.random.default_rng(seed)
     unit_R = np.arange(len(target_R)) if group_R is None else group_R
-    n_units = int(unit_R.max()) + 1
+    # The answers of both systems under each other: a weight of 0 or 1 says which of the two a swapped system gives.
+    both_R, both_RL = np.concatenate([target_R, target_R]), np.concatenate([one_RL, other_RL])
+
+    def differences(is_kept_BR: NDArray[np.bool_]) -> Floats:
+        first = np.concatenate([is_kept_BR, ~is_kept_BR], axis=1).astype(np.float64)
+        return metric.weighted(both_R, both_RL, first) - metric.weighted(both_R, both_RL, 1.0 - first)
+
+    observed = abs(float(differences(np.ones((1, len(target_R)), dtype=np.bool_))[0]))
+    generator = np.random.default_rng(seed)
     at_least = 0
-    for start in range(0, n_swaps, CHUNK):
-        size = min(CHUNK, n_swaps - start)
-        is_kept_BR = (generator.random((size, n_units)) < 0.5)[:, unit_R]
-        difference_B = _differences(metric, target_R, one_RL, other_RL, is_kept_BR)
+    for size in _chunks(n_swaps, 2 * len(target_R)):
+        is_kept_BR = (generator.random((size, int(unit_R.max()) + 1)) < 0.5)[:, unit_R]
         # A hair below the observed value, so that equal differences count in spite of rounding.
-        at_least += int((np.abs(difference_B) >= observed - 1e-12).sum())
+        at_least += int((np.abs(differences(is_kept_BR)) >= observed - 1e-12).sum())
     return (at_least + 1) / (n_swaps + 1)
-
-
-def _differences(
-    metric: Metric, target_R: Numbers, one_RL: Floats, other_RL: Floats, is_kept_BR: NDArray[np.bool_]
-) -> Floats:
-    """The metric's difference under every swapping, shape (B,)."""
-    n_labels = one_RL.shape[1]
-    if metric.of_confusion is not None:
-        kept = is_kept_BR.astype(np.float64)
-        one_R, other_R = one_RL.argmax(axis=1), other_RL.argmax(axis=1)
-        # Confusion counts are sums over rows, so a swapped system's are those of its two halves.
-        first = _counts(target_R, one_R, n_labels, kept) + _counts(target_R, other_R, n_labels, 1.0 - kept)
-        second = _counts(target_R, other_R, n_labels, kept) + _counts(target_R, one_R, n_labels, 1.0 - kept)
-        return metric.of_confusion(first) - metric.of_confusion(second)
-    values = []
-    for is_kept_R in is_kept_BR:
-        first_RL = np.where(is_kept_R[:, None], one_RL, other_RL)
-        second_RL = np.where(is_kept_R[:, None], other_RL, one_RL)
-        values.append(metric.value(target_R, first_RL) - metric.value(target_R, second_RL))
-    return np.array(values)
-
-
-def _counts(target_R: Numbers, predicted_R: Numbers, n_labels: int, weight_BR: Floats) -> Floats:
-    # A swapping may leave a side without rows, which is no weighting for a metric: one weightless row more is harmless.
-    padded = np.concatenate([weight_BR, np.full((len(weight_BR), 1), 1e-300)], axis=1)
-    return confusion_counts(np.append(target_R, 0), np.append(predicted_R, 0), n_labels, padded)

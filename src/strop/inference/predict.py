@@ -36,7 +36,7 @@ def predict_logits(
         pad_id: Token id that fills short windows.
         rows_done: Told how many of how many windows are done.
     """
-    outputs = _windows(network, examples, accelerator, pad_id, lambda ids, mask: network(ids, mask), rows_done)
+    outputs = _windows(network, examples, accelerator, pad_id, network, rows_done)
     return _mean_by_row(examples, outputs)
 
 

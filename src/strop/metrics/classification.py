@@ -1,14 +1,17 @@
 """Metrics of the likeliest label, all computed from confusion counts.
 
 Dimensions: B weightings, R rows, L labels. A confusion array has the true label by row and the predicted by column.
-A class that is neither among the targets nor among the predictions plays no part in a macro average; where a
-denominator is zero the value is 0, as scikit-learn's `zero_division=0` has it.
+
+Where a denominator is zero (the precision of a class that is never predicted, the recall of a class without rows) the
+value is 0, as scikit-learn's `zero_division=0` has it. A macro average is taken over the classes that occur among the
+targets or the predictions, as scikit-learn does by default: a class that is in neither plays no part in it. In a bootstrap
+resample the classes that occur in the resample count.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.metrics.guards import check_target, check_weights
+from strop.metrics.guards import check_numbers, check_weights
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -26,16 +29,14 @@ def confusion_counts(target_R: Numbers, predicted_R: Numbers, n_labels: int, wei
     Raises:
         ValueError: Shapes differ, there are no rows, or a number lies outside 0 to L - 1.
     """
-    check_target(target_R, n_labels)
-    check_target(predicted_R, n_labels)
+    check_numbers(target_R, n_labels)
+    check_numbers(predicted_R, n_labels)
+    if len(predicted_R) != len(target_R):
+        raise ValueError(f"predictions must have {len(target_R)} rows as the target has, came {len(predicted_R)}")
     check_weights(weight_BR, len(target_R))
     cell_R = target_R * n_labels + predicted_R
-    present = np.unique(cell_R)
-    # One product with the indicator of every cell that occurs counts all weightings at once.
-    counted = weight_BR @ (cell_R[:, None] == present[None, :]).astype(np.float64)
-    counts = np.zeros((len(weight_BR), n_labels * n_labels))
-    counts[:, present] = counted
-    return counts.reshape(len(weight_BR), n_labels, n_labels)
+    counts = [np.bincount(cell_R, weights=weight_R, minlength=n_labels * n_labels) for weight_R in weight_BR]
+    return np.stack(counts).reshape(len(weight_BR), n_labels, n_labels)
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -64,22 +65,24 @@ def accuracy(confusion_BLL: Floats) -> Floats:
     return _ratio(np.asarray(hits_B), confusion_BLL.sum(axis=(1, 2)))
 
 
+def _macro(by_class_BL: Floats, confusion_BLL: Floats) -> Floats:
+    occurs_BL = (confusion_BLL.sum(axis=1) + confusion_BLL.sum(axis=2)) > 0
+    return _ratio((by_class_BL * occurs_BL).sum(axis=1), occurs_BL.sum(axis=1).astype(np.float64))
+
+
 def macro_f1(confusion_BLL: Floats) -> Floats:
     """Plain mean of F1 over the classes that occur among targets or predictions, shape (B,)."""
-    occurs_BL = (confusion_BLL.sum(axis=1) + confusion_BLL.sum(axis=2)) > 0
-    return _ratio((f1_by_class(confusion_BLL) * occurs_BL).sum(axis=1), occurs_BL.sum(axis=1).astype(np.float64))
+    return _macro(f1_by_class(confusion_BLL), confusion_BLL)
 
 
 def macro_precision(confusion_BLL: Floats) -> Floats:
     """Plain mean of precision over the classes that occur among targets or predictions, shape (B,)."""
-    occurs_BL = (confusion_BLL.sum(axis=1) + confusion_BLL.sum(axis=2)) > 0
-    return _ratio((precision_by_class(confusion_BLL) * occurs_BL).sum(axis=1), occurs_BL.sum(axis=1).astype(np.float64))
+    return _macro(precision_by_class(confusion_BLL), confusion_BLL)
 
 
 def macro_recall(confusion_BLL: Floats) -> Floats:
     """Plain mean of recall over the classes that occur among targets or predictions, shape (B,)."""
-    occurs_BL = (confusion_BLL.sum(axis=1) + confusion_BLL.sum(axis=2)) > 0
-    return _ratio((recall_by_class(confusion_BLL) * occurs_BL).sum(axis=1), occurs_BL.sum(axis=1).astype(np.float64))
+    return _macro(recall_by_class(confusion_BLL), confusion_BLL)
 
 
 def weighted_f1(confusion_BLL: Floats) -> Floats:

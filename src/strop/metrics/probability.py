@@ -6,7 +6,7 @@ Dimensions: B weightings, R rows, L labels.
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.metrics.guards import check_probabilities, check_target, check_weights
+from strop.metrics.guards import check_rows, check_weights
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -16,16 +16,14 @@ SMALLEST_PROBABILITY = 1e-15
 
 def row_log_loss(target_R: Numbers, probabilities_RL: Floats) -> Floats:
     """Negative natural logarithm of the probability of the true label, shape (R,); lower is better."""
-    check_target(target_R, probabilities_RL.shape[1])
-    check_probabilities(probabilities_RL, len(target_R))
+    check_rows(target_R, probabilities_RL)
     of_truth_R = probabilities_RL[np.arange(len(target_R)), target_R]
     return np.asarray(-np.log(np.clip(of_truth_R, SMALLEST_PROBABILITY, 1.0)))
 
 
 def row_brier(target_R: Numbers, probabilities_RL: Floats) -> Floats:
     """Squared distance of the probabilities from the truth, summed over labels, shape (R,); 0 to 2, lower is better."""
-    check_target(target_R, probabilities_RL.shape[1])
-    check_probabilities(probabilities_RL, len(target_R))
+    check_rows(target_R, probabilities_RL)
     truth_RL = np.zeros_like(probabilities_RL)
     truth_RL[np.arange(len(target_R)), target_R] = 1.0
     return np.asarray(((probabilities_RL - truth_RL) ** 2).sum(axis=1))
@@ -46,8 +44,7 @@ def calibration_error(target_R: Numbers, probabilities_RL: Floats, weight_BR: Fl
         weight_BR: Weight of every row.
         n_bins: Number of bins of the confidence, from 0 to 1.
     """
-    check_target(target_R, probabilities_RL.shape[1])
-    check_probabilities(probabilities_RL, len(target_R))
+    check_rows(target_R, probabilities_RL)
     check_weights(weight_BR, len(target_R))
     confidence_R = probabilities_RL.max(axis=1)
     excess_R = confidence_R - (probabilities_RL.argmax(axis=1) == target_R)
@@ -69,11 +66,10 @@ def auroc(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats) -> Flo
     leaves without rows, or with all rows, has no area and is left out of the mean; where no class has one the value
     is 0.5, that of guessing.
     """
-    check_target(target_R, probabilities_RL.shape[1])
-    check_probabilities(probabilities_RL, len(target_R))
+    check_rows(target_R, probabilities_RL)
     check_weights(weight_BR, len(target_R))
     n_labels = probabilities_RL.shape[1]
-    classes = [1] if n_labels == 2 else [label for label in range(n_labels) if (target_R == label).any()]
+    classes = [1] if n_labels == 2 else np.unique(target_R).tolist()
     areas_BC = np.stack(
         [_area_under_curve(target_R == label, probabilities_RL[:, label], weight_BR) for label in classes], axis=1
     )
@@ -85,12 +81,14 @@ def auroc(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats) -> Flo
 
 def _area_under_curve(is_positive_R: NDArray[np.bool_], score_R: Floats, weight_BR: Floats) -> Floats:
     """Weighted Mann-Whitney statistic, ties counted half, shape (B,); NaN where a side has no weight."""
-    order = np.argsort(score_R, kind="stable")
-    sorted_scores = score_R[order]
-    starts = np.flatnonzero(np.r_[True, sorted_scores[1:] != sorted_scores[:-1]])
-    positive_BG = np.add.reduceat(weight_BR[:, order] * is_positive_R[order], starts, axis=1)
-    negative_BG = np.add.reduceat(weight_BR[:, order] * ~is_positive_R[order], starts, axis=1)
-    below_BG = np.cumsum(negative_BG, axis=1) - negative_BG
-    won_B = (positive_BG * (below_BG + 0.5 * negative_BG)).sum(axis=1)
-    pairs_B = positive_BG.sum(axis=1) * negative_BG.sum(axis=1)
+    positives, negatives = np.flatnonzero(is_positive_R), np.flatnonzero(~is_positive_R)
+    negatives = negatives[np.argsort(score_R[negatives], kind="stable")]
+    # The weight of all negatives that score below the k-th, by k: what a positive has won is looked up in it.
+    below_BK = np.zeros((len(weight_BR), len(negatives) + 1))
+    np.cumsum(weight_BR[:, negatives], axis=1, out=below_BK[:, 1:])
+    n_below = np.searchsorted(score_R[negatives], score_R[positives], side="left")
+    n_not_above = np.searchsorted(score_R[negatives], score_R[positives], side="right")
+    positive_BP = weight_BR[:, positives]
+    won_B = (positive_BP * (below_BK[:, n_below] + below_BK[:, n_not_above])).sum(axis=1) / 2
+    pairs_B = positive_BP.sum(axis=1) * below_BK[:, -1]
     return np.divide(won_B, pairs_B, out=np.full(len(weight_BR), np.nan), where=pairs_B > 0)

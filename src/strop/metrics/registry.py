@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.metrics import classification, probability
-from strop.metrics.guards import check_probabilities
+from strop.metrics.guards import check_rows
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -27,6 +27,8 @@ class Metric:
         worst: The value nothing falls below (or exceeds, where lower is better).
         best: The value of perfect predictions.
         of_confusion: The metric of confusion counts (B, L, L), where it depends on them alone.
+        is_bias_corrected: Whether its bootstrap interval is corrected for bias: a resample adds noise of its own, and a
+            metric that takes absolute values of noise, as the calibration error does, comes out too high on each.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Metric:
     worst: float
     best: float
     of_confusion: Callable[[Floats], Floats] | None = None
+    is_bias_corrected: bool = False
 
     def value(self, target_R: Numbers, probabilities_RL: Floats) -> float:
         """The metric of these rows, all weighing the same.
@@ -47,7 +50,7 @@ class Metric:
 
 def _of_confusion(name: str, of_confusion: Callable[[Floats], Floats], worst: float = 0.0) -> Metric:
     def weighted(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats) -> Floats:
-        check_probabilities(probabilities_RL, len(target_R))
+        check_rows(target_R, probabilities_RL)
         predicted_R = probabilities_RL.argmax(axis=1)
         n_labels = probabilities_RL.shape[1]
         return of_confusion(classification.confusion_counts(target_R, predicted_R, n_labels, weight_BR))
@@ -74,6 +77,13 @@ METRICS: Mapping[str, Metric] = {
         Metric("auroc", probability.auroc, higher_is_better=True, worst=0.0, best=1.0),
         _of_rows("log_loss", probability.row_log_loss, worst=float("inf")),
         _of_rows("brier", probability.row_brier, worst=2.0),
-        Metric("calibration_error", probability.calibration_error, higher_is_better=False, worst=1.0, best=0.0),
+        Metric(
+            "calibration_error",
+            probability.calibration_error,
+            higher_is_better=False,
+            worst=1.0,
+            best=0.0,
+            is_bias_corrected=True,
+        ),
     )
 }

@@ -210,9 +210,7 @@ def _head_modules(transformer: Any, missing: Sequence[str]) -> tuple[str, ...]:
     """
     body = transformer.base_model_prefix
     outside = {
-        name
-        for name, module in transformer.named_children()
-        if name != body and any(True for _ in module.parameters())
+        name for name, module in transformer.named_children() if name != body and any(True for _ in module.parameters())
     }
     fresh = {name.removeprefix(f"{body}.").split(".")[0] for name in missing if name.startswith(f"{body}.")}
     return tuple(sorted(outside | fresh))

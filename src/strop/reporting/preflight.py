@@ -28,9 +28,7 @@ def audit_view(audit: Audit) -> RenderableType:
         if audit.majority_accuracy is not None
         else "",
         _lengths(audit),
-        f"{count(audit.duplicates.n_exact_rows)} rows repeat an earlier text letter by letter; "
-        f"{count(audit.duplicates.n_cluster_rows)} rows are near duplicates of another "
-        f"({count(audit.duplicates.n_straddling_rows)} of them across parts)",
+        _duplicates(audit),
         f"{count(audit.n_conflicting_rows)} rows have a text that also stands with another label",
         f"{count(audit.n_misread_rows)} rows look as if they were read in a wrong encoding",
     ]
@@ -41,10 +39,18 @@ def audit_view(audit: Audit) -> RenderableType:
     return Group(table, *(Text(f"  {fact}") for fact in facts if fact))
 
 
+def _duplicates(audit: Audit) -> str:
+    found = audit.duplicates
+    return (
+        f"{count(found.n_exact_rows)} rows repeat an earlier text letter by letter; "
+        f"{count(found.n_cluster_rows)} rows are near duplicates of another "
+        f"({count(found.n_straddling_rows)} of them across parts)"
+    )
+
+
 def _lengths(audit: Audit) -> str:
-    fitting = [
-        f"{length} fit {audit.fraction_fitting[length]:.1%}" for length in SHOWN_LENGTHS if length in audit.fraction_fitting
-    ]
+    shares = audit.fraction_fitting
+    fitting = [f"{length} fit {shares[length]:.1%}" for length in SHOWN_LENGTHS if length in shares]
     longest = audit.tokens_quantiles.get("1")
     tail = f"; the longest has {count(int(longest))}" if longest is not None else ""
     return f"tokens: {', '.join(fitting)}{tail}"

@@ -92,7 +92,8 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The likeliest label of every text, shape (n_rows,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        probabilities = self.predict_proba(X)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n_rows, n_classes), columns in the order of `classes_`."""
@@ -147,7 +148,7 @@ def _texts(X: ArrayLike) -> list[str]:
         ValueError: X is not a one-dimensional sequence of strings.
     """
     if isinstance(X, str):
-        raise ValueError("X must be a sequence of texts, came one string: write [text]")
+        raise ValueError("X must be a sequence of texts, came one string: write [text]")  # noqa: TRY004 (as scikit-learn)
     values = np.asarray(X, dtype=object)
     if values.ndim != 1:
         raise ValueError(f"X must be a one-dimensional sequence of texts, came shape {values.shape}")

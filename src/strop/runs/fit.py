@@ -17,6 +17,7 @@ from strop.records.run_folder import RunFolder
 from strop.runs.judge import judge_open_rows
 from strop.runs.prepare import Prepared, claim_folder, prepare
 from strop.runs.run import Run
+from strop.runs.trackers import Trackers, trackers_must_be_installed
 from strop.training.watch import Watcher, Watchers
 
 LIBRARIES = ("strop", "torch", "transformers", "accelerate", "peft", "bitsandbytes", "scikit-learn", "numpy", "pyarrow")
@@ -69,6 +70,7 @@ def resolve_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: M
 
 
 def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
+    trackers_must_be_installed(recipe)
     about = folder.read_about()
     folder.update_about(
         name=recipe.name,
@@ -96,7 +98,6 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
 def _train_and_predict(recipe: Recipe, prepared: Prepared, folder: RunFolder, watcher: Watcher) -> None:
     """The stations that need torch, which is imported here: wrong data are reported before the seconds that takes."""
     from strop.models.precision import make_accelerator
-    from strop.runs.trackers import Trackers
     from strop.runs.train import (
         checkpoint_note,
         gather_predictions,

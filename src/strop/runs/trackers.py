@@ -3,41 +3,46 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Self
-
-from accelerate import Accelerator
+from typing import TYPE_CHECKING, Self
 
 from strop.errors import MachineError, Problem
 from strop.recipe.sections import Recipe
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def trackers_must_be_installed(recipe: Recipe) -> None:
+    """Check that the libraries of the recipe's trackers are there.
+
+    Raises:
+        MachineError: One is not.
+    """
+    missing = [name for name in recipe.report_to if find_spec(name) is None]
+    if missing:
+        problems = [
+            Problem(
+                where="report_to",
+                must="the library of every tracker must be installed",
+                came=f"{name} is not",
+                do=f"install it with `pip install 'strop[{name}]'`, or take it out of report_to",
+            )
+            for name in missing
+        ]
+        raise MachineError(*problems)
 
 
 class Trackers:
     """A watcher that logs; every stage has names of its own."""
 
-    def __init__(self, accelerator: Accelerator) -> None:
+    def __init__(self, accelerator: "Accelerator") -> None:
         self.accelerator = accelerator
         self.stage = ""
 
     @classmethod
     @contextmanager
-    def of(cls, recipe: Recipe, accelerator: Accelerator) -> Iterator[Self]:
-        """Start the recipe's trackers, and end them with the block.
-
-        Raises:
-            MachineError: The library of a tracker is not installed.
-        """
-        missing = [name for name in recipe.report_to if find_spec(name) is None]
-        if missing:
-            problems = [
-                Problem(
-                    where="report_to",
-                    must="the library of every tracker must be installed",
-                    came=f"{name} is not",
-                    do=f"install it with `pip install 'strop[{name}]'`, or take it out of report_to",
-                )
-                for name in missing
-            ]
-            raise MachineError(*problems)
+    def of(cls, recipe: Recipe, accelerator: "Accelerator") -> Iterator[Self]:
+        """Start the recipe's trackers, and end them with the block."""
         if recipe.report_to:
             accelerator.init_trackers(recipe.name)
         try:

@@ -1,0 +1,204 @@
+"""The verbs as a person types them: what is printed, what is written, what they exit with."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+
+def strop(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "strop.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def recipe_file(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, tiny_rows: Path) -> Path:
+    path = tmp_path_factory.mktemp("recipes") / "tiny.yaml"
+    content = {
+        "name": "tiny",
+        "data": {"path": str(tiny_rows), "text": "text", "target": "label", "id": "id"},
+        "model": {"name": str(tiny_encoder), "precision": "float32"},
+        "text": {"max_length_tokens": 32},
+        "stages": [{"epochs": 3, "learning_rate": 5e-3, "batch_size": 8}],
+        "evaluation": {"n_bootstrap": 200},
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run made by the command line; its test part stays sealed but where a test says otherwise."""
+    runs = tmp_path_factory.mktemp("runs")
+    done = strop("fit", str(recipe_file), "--runs", str(runs))
+    assert done.returncode == 0, done.stderr
+    assert "Macro F1" in done.stdout
+    assert "report:" in done.stdout
+    return runs / "tiny"
+
+
+def test_check_shows_data_split_and_memory_and_writes_nothing(recipe_file: Path, tmp_path: Path) -> None:
+    done = strop("check", str(recipe_file), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for words in ("120 rows", "always answering", "tokens: 128 fit 100.0%", "test (sealed)", "memory about", "ready"):
+        assert words in done.stdout, words
+    assert list(tmp_path.iterdir()) == []
+    assert all(len(line) <= 80 for line in done.stdout.splitlines() if "strop fit" not in line and "memory" not in line)
+
+
+def test_fit_again_runs_nothing_again(run: Path, recipe_file: Path) -> None:
+    done = strop("fit", str(recipe_file), "--runs", str(run.parent))
+    assert done.returncode == 0
+    assert "was finished before; nothing was run again" in " ".join(done.stdout.split())
+
+
+def test_evaluate_keeps_the_test_part_sealed(run: Path) -> None:
+    done = strop("evaluate", str(run))
+    assert done.returncode == 0
+    assert "the test part is sealed" in done.stdout
+    assert not (run / "scores" / "test.json").exists()
+
+
+def test_evaluate_opens_the_test_part_when_asked(recipe_file: Path, tmp_path: Path) -> None:
+    assert strop("fit", str(recipe_file), "name=opened", "--runs", str(tmp_path)).returncode == 0
+    done = strop("evaluate", str(tmp_path / "opened"), "--open-test")
+    assert done.returncode == 0
+    assert "Scores on test" in done.stdout
+    assert "opened" in (tmp_path / "opened" / "ledger.jsonl").read_text()
+    assert "opening number 1" in (tmp_path / "opened" / "report.html").read_text()
+    compared = strop("compare", str(tmp_path / "opened"), str(tmp_path / "opened"), "--on-test")
+    assert compared.returncode == 0
+
+
+def test_predict_keeps_all_rows_and_columns(run: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "new.csv"
+    with rows.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerows([["note", "text"], ["first", "the cat sat"], ["blank", ""], ["third", "학생, 질문\n둘"]])
+    done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "labelled.csv"))
+    assert done.returncode == 0, done.stderr
+    assert "1 rows have no text" in done.stdout
+    with (tmp_path / "labelled.csv").open(newline="", encoding="utf-8") as file:
+        labelled = list(csv.DictReader(file))
+    assert [row["note"] for row in labelled] == ["first", "blank", "third"]
+    assert labelled[2]["text"] == "학생, 질문\n둘"
+    labels = json.loads((run / "model" / "strop.json").read_text())["labels"]
+    for row in labelled:
+        shares = [float(row[f"p_{label}"]) for label in labels]
+        assert abs(sum(shares) - 1) < 1e-4
+        assert row["predicted"] == labels[shares.index(max(shares))]
+
+
+def test_predict_says_which_labels_the_model_does_not_know(run: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "new.csv"
+    rows.write_text("text,label\nthe cat sat,nonsense\n", encoding="utf-8")
+    done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "out.jsonl"))
+    assert done.returncode == 0
+    assert "labels the model does not know ('nonsense')" in " ".join(done.stdout.split())
+
+
+def test_predict_refuses_rows_without_the_text_column(run: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "new.csv"
+    rows.write_text("txet\nthe cat sat\n", encoding="utf-8")
+    done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "out.csv"))
+    assert done.returncode == 3
+    assert "text" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_compare_says_what_can_be_told_apart(run: Path, recipe_file: Path, tmp_path: Path) -> None:
+    assert strop("fit", str(recipe_file), "name=short", "stages.0.epochs=0.1", "--runs", str(tmp_path)).returncode == 0
+    done = strop("compare", str(run), str(tmp_path / "short"))
+    assert done.returncode == 0, done.stderr
+    assert "macro_f1 on" in done.stdout
+    assert "tiny" in done.stdout
+    assert "short" in done.stdout
+    assert "clearly better than" in done.stdout or "cannot be told apart" in done.stdout
+
+
+def test_compare_refuses_one_run_and_sealed_tests(run: Path) -> None:
+    assert "there must be at least two runs" in strop("compare", str(run)).stderr
+    done = strop("compare", str(run), str(run), "--on-test")
+    assert done.returncode == 5
+    assert "must have been opened before runs are compared on it" in " ".join(done.stderr.split())
+
+
+def test_report_writes_page_and_card_anew(run: Path) -> None:
+    (run / "report.html").unlink()
+    done = strop("report", str(run))
+    assert done.returncode == 0
+    assert (run / "report.html").exists()
+    assert (run / "README.md").exists()
+
+
+def test_schema_is_a_json_schema_that_accepts_the_recipe(recipe_file: Path) -> None:
+    schema = json.loads(strop("schema").stdout)
+    Draft202012Validator.check_schema(schema)
+    Draft202012Validator(schema).validate(yaml.safe_load(recipe_file.read_text()))
+
+
+def test_all_problems_of_a_recipe_are_printed_without_a_traceback(recipe_file: Path) -> None:
+    done = strop("check", str(recipe_file), "model.nmae=x", "stages.0.epochs=-1", "split.test_fraction=2")
+    assert done.returncode == 2
+    assert "3 problems (RecipeError)" in done.stderr
+    assert "did you mean 'name'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("fit", "no-such-recipe.yaml"), 2, "the recipe must be a file"),
+        (("report", "no-such-run"), 5, "the folder must hold a run"),
+        (("evaluate", "no-such-run", "--open-test"), 5, "the folder must hold a run"),
+    ],
+)
+def test_exit_codes_say_who_must_act(arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = strop(*arguments)
+    assert done.returncode == code
+    assert words in " ".join(done.stderr.split())
+
+
+def test_a_second_process_on_the_same_run_is_refused(recipe_file: Path, tmp_path: Path) -> None:
+    from strop.records.run_folder import RunFolder
+
+    with RunFolder(tmp_path / "tiny").locked():
+        done = strop("fit", str(recipe_file), "--runs", str(tmp_path))
+    assert done.returncode == 5
+    assert "one process at a time may write a run" in done.stderr
+    assert f"process {os.getpid()}" in done.stderr
+
+
+def test_version_and_help() -> None:
+    from strop import __version__
+
+    assert strop("--version").stdout.strip() == __version__
+    shown = strop("--help").stdout
+    for verb in ("check", "fit", "evaluate", "predict", "compare", "report", "schema"):
+        assert verb in shown
+    assert "Exit codes" in shown
+
+
+def test_any_fault_but_a_users_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    from strop.cli import main as entry
+
+    def fault(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(entry, "app", fault)
+    with pytest.raises(ZeroDivisionError):
+        entry.main()
