@@ -159,8 +159,8 @@ def test_the_ledger_says_what_was_cut_of_which_row() -> None:
     assert entry.details["n_tokens_cut"] == {"r0": 3, "r2": 10}
     # 13 of 12 + 5 + 19 tokens.
     assert entry.what == (
-        "2 of 3 texts are longer than what is read (9 tokens at a time): their tail was kept, 13 of 36 tokens (36.1%) "
-        "were cut"
+        "2 of 3 texts are longer than what is read (9 tokens at a time): the end of each was kept, 13 of 36 tokens "
+        "(36.1%) were cut"
     )
 
 

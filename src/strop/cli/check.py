@@ -22,6 +22,7 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
         "optimizer": memory.optimizer_gib,
         "activations": memory.activations_gib,
         "logits": memory.logits_gib,
+        "libraries": memory.runtime_gib,
     }
     model = f"{located.name} ({located.n_parameters / 1e6:.1f} million weights, from a {located.source})"
     out.print(memory_view(needs, memory.available_gib, memory.advice, model))

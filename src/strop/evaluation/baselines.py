@@ -4,7 +4,7 @@ Dimensions: H features, L labels, R rows.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,16 @@ SMALLEST_PROBABILITY = 1e-6
 PROBE_STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
 TFIDF_STRENGTHS = (1.0, 10.0, 100.0)
 N_FOLDS = 4
+# From here on a gram that stands in one text only is left out: it says nothing of other texts.
+ENOUGH_TEXTS = 200
+# Stands for a text without characters: a character that no text holds (private use).
+BLANK = "\ue000"
 
 
 def majority(train_target_R: Numbers, n_labels: int, n_rows: int) -> Logits:
     """Every row has the training rows' class shares, so the largest class is always predicted, shape (n_rows, L).
+
+    Half a row is added to every class, so that a class without training rows keeps a finite logit.
 
     Args:
         train_target_R: Label numbers of the training rows.
@@ -46,18 +52,16 @@ def tfidf(train_texts: Strings, train_target_R: Numbers, texts: Strings, *, n_la
         seed: Draws the folds.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_pipeline
 
-    def build(strength: float) -> Any:
-        # A gram that stands in one text only says nothing of others; with few texts all are kept.
-        rarest = 2 if len(train_texts) >= 200 else 1
-        features = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True, min_df=rarest)
-        return make_pipeline(features, _regression(strength, seed))
+    rarest = 2 if len(train_texts) >= ENOUGH_TEXTS else 1
 
-    train, rows = train_texts.tolist(), texts.tolist()
-    if not any(text.strip() for text in train):
-        return majority(train_target_R, n_labels, len(rows))
-    return _fit_best(build, TFIDF_STRENGTHS, np.array(train, dtype=object), train_target_R, rows, n_labels, seed)
+    def vectorizer() -> Any:
+        return TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True, min_df=rarest)
+
+    train, rows = (
+        np.array([text if text.strip() else BLANK for text in one], dtype=object) for one in (train_texts, texts)
+    )
+    return _fit_best(vectorizer, TFIDF_STRENGTHS, train, train_target_R, rows, n_labels, seed)
 
 
 def linear_probe(
@@ -79,55 +83,75 @@ def linear_probe(
         n_labels: L.
         seed: Draws the folds.
     """
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    def build(strength: float) -> Any:
-        return make_pipeline(StandardScaler(), _regression(strength, seed))
-
     train, rows = train_features_RH.astype(np.float64), features_RH.astype(np.float64)
-    return _fit_best(build, PROBE_STRENGTHS, train, train_target_R, rows, n_labels, seed)
-
-
-def _regression(strength: float, seed: int) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, random_state=seed)
+    return _fit_best(StandardScaler, PROBE_STRENGTHS, train, train_target_R, rows, n_labels, seed)
 
 
 def _fit_best(
-    build: Any, strengths: Sequence[float], train: Any, train_target_R: Numbers, rows: Any, n_labels: int, seed: int
+    features: Callable[[], Any],
+    strengths: Sequence[float],
+    train: Any,
+    train_target_R: Numbers,
+    rows: Any,
+    n_labels: int,
+    seed: int,
 ) -> Logits:
-    """Choose the strength inside the training rows, fit on all of them, and predict."""
-    from sklearn.exceptions import ConvergenceWarning
+    """Choose the strength inside the training rows, fit on all of them, and predict.
 
+    A class without training rows gets the smallest probability.
+    """
     if len(np.unique(train_target_R)) < 2 or len(rows) == 0:
         return majority(train_target_R, n_labels, len(rows))
-    with warnings.catch_warnings():
-        # A baseline that stops a little short of its optimum is still the baseline.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        scores = [_cross_validated(build, strength, train, train_target_R, seed) for strength in strengths]
-        best = build(strengths[int(np.argmax(scores))]).fit(train, train_target_R)
-        known_RC = best.predict_proba(rows)
+    scores = _cross_validated(features, strengths, train, train_target_R, seed)
+    made = features().fit(train)
+    # The first of equals is the strongest regularisation.
+    regression = _regression(strengths[int(np.argmax(scores))], made.transform(train), train_target_R, seed)
     probabilities_RL = np.full((len(rows), n_labels), SMALLEST_PROBABILITY)
-    probabilities_RL[:, best.classes_] = np.clip(known_RC, SMALLEST_PROBABILITY, 1.0)
+    known_RC = regression.predict_proba(made.transform(rows))
+    probabilities_RL[:, regression.classes_] = np.clip(known_RC, SMALLEST_PROBABILITY, 1.0)
     return np.log(probabilities_RL).astype(np.float32)
 
 
-def _cross_validated(build: Any, strength: float, train: Any, train_target_R: Numbers, seed: int) -> float:
-    """Macro F1 of held-out training rows; classes with fewer rows than folds make fewer folds."""
+def _regression(strength: float, features_RH: Any, target_R: Numbers, seed: int) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings():
+        # A baseline that stops a little short of its optimum is still the baseline.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        regression = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, random_state=seed)
+        return regression.fit(features_RH, target_R)
+
+
+def _cross_validated(
+    features: Callable[[], Any], strengths: Sequence[float], train: Any, train_target_R: Numbers, seed: int
+) -> list[float]:
+    """Macro F1 of held-out training rows by strength; the features are fitted anew in every fold, once for all."""
     from sklearn.metrics import f1_score
+
+    predicted = np.empty((len(strengths), len(train_target_R)), dtype=np.int64)
+    for kept, held in _folds(train_target_R, seed):
+        made = features().fit(train[kept])
+        kept_features, held_features = made.transform(train[kept]), made.transform(train[held])
+        for at, strength in enumerate(strengths):
+            if len(np.unique(train_target_R[kept])) < 2:
+                predicted[at, held] = train_target_R[kept[0]]
+                continue
+            regression = _regression(strength, kept_features, train_target_R[kept], seed)
+            predicted[at, held] = regression.predict(held_features)
+    return [float(f1_score(train_target_R, one_R, average="macro", zero_division=0)) for one_R in predicted]
+
+
+def _folds(target_R: Numbers, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Folds by class as far as the classes have rows; with fewer rows than folds in every class, plain folds."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    counts = np.bincount(train_target_R)
-    smallest = int(counts[counts > 0].min())
-    n_folds = min(N_FOLDS, len(train_target_R))
-    folds: Any = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    if smallest < n_folds:
-        folds = KFold(n_folds, shuffle=True, random_state=seed)
-    predicted_R = np.empty_like(train_target_R)
-    for kept, held in folds.split(train_target_R, train_target_R):
-        if len(np.unique(train_target_R[kept])) < 2:
-            return 0.0
-        predicted_R[held] = build(strength).fit(train[kept], train_target_R[kept]).predict(train[held])
-    return float(f1_score(train_target_R, predicted_R, average="macro", zero_division=0))
+    if np.bincount(target_R).max() < N_FOLDS:
+        yield from KFold(min(N_FOLDS, len(target_R)), shuffle=True, random_state=seed).split(target_R)
+        return
+    with warnings.catch_warnings():
+        # A class with fewer rows than folds is spread over as many folds as it can be.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        yield from StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed).split(target_R, target_R)

@@ -18,7 +18,9 @@ def check_rows(target_R: NDArray[np.int64], probabilities_RL: NDArray[np.float64
         raise ValueError(f"probabilities must have shape (rows, labels), came {probabilities_RL.shape}")
     check_numbers(target_R, probabilities_RL.shape[1])
     if len(probabilities_RL) != len(target_R):
-        raise ValueError(f"probabilities must have {len(target_R)} rows as the target has, came {len(probabilities_RL)}")
+        raise ValueError(
+            f"probabilities must have {len(target_R)} rows as the target has, came {len(probabilities_RL)}"
+        )
     if not np.isfinite(probabilities_RL).all():
         raise ValueError("probabilities must be finite, came NaN or infinity")
     if probabilities_RL.min() < 0 or not np.allclose(probabilities_RL.sum(axis=1), 1.0, atol=1e-4):

@@ -98,7 +98,7 @@ def load_trained(folder: Path, device: torch.device) -> TrainedModel:
     about = read_json(folder / ABOUT)
     recipe = read_recipe(folder / "recipe.yaml")
     labels, pad_id = tuple(about["labels"]), int(about["pad_id"])
-    located = locate_model(recipe.model) if recipe.model.adapter else _own_weights(folder)
+    located = locate_model(recipe.model) if recipe.model.adapter else _own_weights(folder, recipe)
     transformer, _ = load_transformer(recipe.model, located, labels, about["pooling"], pad_id, device)
     if recipe.model.adapter is not None:
         transformer = _with_saved_adapter(transformer, folder, about["head_modules"])
@@ -134,11 +134,9 @@ def _damaged(file: Path, error: BaseException) -> Problem:
     )
 
 
-def _own_weights(folder: Path) -> LocatedModel:
+def _own_weights(folder: Path, recipe: Recipe) -> LocatedModel:
     """The trained folder as a model to load, judged by the checks for pretrained ones."""
-    from strop.recipe.sections import Model
-
-    return locate_model(Model(name=str(folder)))
+    return locate_model(recipe.model.model_copy(update={"name": str(folder)}))
 
 
 def _with_saved_adapter(transformer: Any, folder: Path, head_modules: Sequence[str]) -> Any:

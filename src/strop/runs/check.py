@@ -1,5 +1,7 @@
 """`strop check`: what can be known before anything runs, without torch."""
 
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,15 +59,32 @@ def check_recipe(recipe: Recipe) -> Checked:
     audit = audit_rows(read.dataset, result.clusters, result.split, examples)
     open_rows = read.dataset.select(result.split.open_ids)
     label_of = dict(zip(open_rows.ids.tolist(), _labels(open_rows), strict=True))
+    gpu_gib = free_gpu_gib()
     memory = plan_memory(
         located,
         recipe,
         longest_tokens=int(examples.length_W.max()),
         n_labels=len(read.dataset.labels()),
-        available_gib=psutil.virtual_memory().available / 2**30,
+        available_gib=_free_gib() if gpu_gib is None else gpu_gib,
+        on_cpu=gpu_gib is None,
     )
     entries = (*read.entries, *result.entries, *cut_entries(examples, recipe.text))
     return Checked(audit, result.split, label_of, entries, located, memory)
+
+
+def free_gpu_gib() -> float | None:
+    """Free memory of the first GPU as its driver's tool tells it, None where there is none; torch is not loaded."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603 (a fixed command)
+    first = told.stdout.strip().splitlines()[:1]
+    return int(first[0]) / 2**10 if told.returncode == 0 and first and first[0].strip().isdigit() else None
+
+
+def _free_gib() -> float:
+    return float(psutil.virtual_memory().available / 2**30)
 
 
 def _labels(rows: Dataset) -> list[str]:

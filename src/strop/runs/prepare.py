@@ -28,6 +28,9 @@ from strop.text.windows import check_length, cut_entries, make_examples
 from strop.training.watch import Watcher
 
 
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".h5", ".onnx", ".msgpack", ".gguf")
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What training begins with.
@@ -166,8 +169,10 @@ def _examples(
     key = hashlib.sha256()
     key.update(dataset.fingerprint.encode())
     key.update(recipe.text.model_dump_json().encode())
-    for file in sorted(located.folder.glob("tokenizer*")):
-        key.update(file.read_bytes())
+    # Tokenizers come in many files; all that lies beside the weights may have a say.
+    for file in sorted(located.folder.iterdir()):
+        if file.is_file() and file.suffix not in WEIGHT_SUFFIXES:
+            key.update(file.read_bytes())
     path = folder.examples / f"{key.hexdigest()[:16]}.arrow"
     if path.exists():
         return Examples.load(path)

@@ -10,6 +10,8 @@ from strop.records.examples import Examples
 from strop.records.ledger import Entry
 from strop.text.tokenizer import TextTokenizer
 
+KEPT = {"head": "the beginning", "tail": "the end", "middle": "the middle", "ends": "beginning and end"}
+
 
 def check_length(text: Text, max_positions: int | None) -> None:
     """Check that the model can read texts as long as the recipe allows.
@@ -84,7 +86,7 @@ def cut_entries(examples: Examples, text: Text) -> tuple[Entry, ...]:
         kind="cut",
         station="examples",
         what=f"{len(cut)} of {examples.n_rows} texts are longer than what is read ({how}"
-        f"{text.max_length_tokens} tokens at a time): their {text.keep} was kept, {n_cut} of {n_all} tokens "
+        f"{text.max_length_tokens} tokens at a time): {KEPT[text.keep]} of each was kept, {n_cut} of {n_all} tokens "
         f"({n_cut / n_all:.1%}) were cut",
         n_rows=len(cut),
         ids=ids,
