@@ -14,7 +14,15 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = Path(os.environ.get("STROP_REAL_DATA") or REPOSITORY.parent / "shared" / "data")
 MODELS = Path(os.environ.get("STROP_MODELS") or Path.home() / ".cache" / "strop-models")
-QUIET = {"GOMP_SPINCOUNT": "0", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONUNBUFFERED": "1"}
+# Both sides of a benchmark compute with the same number of threads.
+THREADS = os.environ.get("STROP_BENCHMARK_THREADS", "2")
+QUIET = {
+    "GOMP_SPINCOUNT": "0",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": THREADS,
+    "PYTHONUNBUFFERED": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
 
 
 def real_data(name: str) -> Path:
@@ -42,7 +50,7 @@ def say_machine(question: str) -> None:
         cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), cpu)
     names = ("torch", "transformers", "accelerate", "peft", "scikit-learn")
     print(question)
-    print(f"machine: {cpu}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"machine: {cpu}, {os.cpu_count()} cores, {THREADS} threads a side, Python {platform.python_version()}")
     print("versions: " + ", ".join(f"{name} {version(name)}" for name in names))
 
 

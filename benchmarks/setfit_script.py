@@ -21,14 +21,12 @@ def main() -> None:
     parser.add_argument("--work", required=True)
     asked = parser.parse_args()
 
-    import torch
     from datasets import Dataset
     from sentence_transformers import SentenceTransformer, models
     from setfit import SetFitModel, Trainer, TrainingArguments
     from sklearn.linear_model import LogisticRegression
     from transformers import TrainerCallback
 
-    torch.set_num_threads(2)
     with asked.data.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     labels = sorted({row["label"] for row in rows})

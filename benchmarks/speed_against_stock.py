@@ -139,13 +139,11 @@ def long_rows() -> list[tuple[str, str]]:
 def run_ours(request: Mapping[str, str]) -> None:
     """Strop's side; prints one JSON line."""
     import accelerate  # noqa: F401  (imports stand outside of the clock on both sides)
-    import torch
     import transformers  # noqa: F401
 
     from strop.runs.fit import fit
     from strop.training.watch import Watchers
 
-    torch.set_num_threads(2)
     began = time.monotonic()
     reached: list[tuple[float, float]] = []
 

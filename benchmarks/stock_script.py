@@ -35,7 +35,6 @@ def main() -> None:
         TrainingArguments,
     )
 
-    torch.set_num_threads(2)
     began = time.monotonic()
     with asked.data.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

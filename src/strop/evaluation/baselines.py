@@ -111,7 +111,7 @@ def _fit_best(
     probabilities_RL = np.full((len(rows), n_labels), SMALLEST_PROBABILITY)
     known_RC = regression.predict_proba(made.transform(rows))
     probabilities_RL[:, regression.classes_] = np.clip(known_RC, SMALLEST_PROBABILITY, 1.0)
-    return np.log(probabilities_RL).astype(np.float32)
+    return np.asarray(np.log(probabilities_RL), dtype=np.float32)
 
 
 def _regression(strength: float, features_RH: Any, target_R: Numbers, seed: int) -> Any:
@@ -122,7 +122,8 @@ def _regression(strength: float, features_RH: Any, target_R: Numbers, seed: int)
         # A baseline that stops a little short of its optimum is still the baseline.
         warnings.simplefilter("ignore", ConvergenceWarning)
         regression = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, random_state=seed)
-        return regression.fit(features_RH, target_R)
+        regression.fit(features_RH, target_R)
+    return regression
 
 
 def _cross_validated(

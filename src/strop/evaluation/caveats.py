@@ -30,7 +30,7 @@ def caveats_of_rows(
     elif absent:
         shown = ", ".join(f"'{label}'" for label in absent)
         caveats.append(
-            f"no row here has the label {shown}: its recall and F1 are 0 by convention, and auroc is the mean of the others"
+            f"no row here has the label {shown}: its recall and F1 are 0 by convention, and auroc leaves it out"
         )
     n_groups = None if group_R is None else len(np.unique(group_R))
     if n_groups is not None and n_groups < FEW_GROUPS:

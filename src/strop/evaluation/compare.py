@@ -3,86 +3,26 @@
 Dimensions: R rows, L labels.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strop.errors import Problem, RunError
-from strop.evaluation.intervals import interval, resampled_values, swap_p_value
+from strop.evaluation.comparison import Comparison, Pair
+from strop.evaluation.intervals import Resampled, bootstrap_scores, interval, numbers_of_groups, resample, swap_p_value
 from strop.evaluation.labels import label_numbers
+from strop.evaluation.refuse import refuse_broken_logits
 from strop.metrics.registry import METRICS
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import strings
 from strop.records.predictions import Predictions
 from strop.records.scores import Score
 
+__all__ = ["Comparison", "Pair", "compare_runs", "holm"]
 
-@dataclass(frozen=True)
-class Pair:
-    """Two systems on the same rows.
-
-    Attributes:
-        one: The system with the better score.
-        other: The other.
-        value: How much better; not negative.
-        low: Lower end of the paired interval.
-        high: Upper end.
-        p_value: Of a paired permutation test, corrected after Holm (1979) where there are several pairs.
-    """
-
-    one: str
-    other: str
-    value: float
-    low: float
-    high: float
-    p_value: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Several systems on the rows they share.
-
-    Attributes:
-        metric: What is compared.
-        confidence: Level of the intervals.
-        n_rows: Rows compared.
-        n_left_out: By system, rows it predicted that are not compared.
-        scores: By system, best first.
-        pairs: All pairs of systems.
-    """
-
-    metric: str
-    confidence: float
-    n_rows: int
-    n_left_out: Mapping[str, int]
-    scores: Mapping[str, Score]
-    pairs: tuple[Pair, ...]
-
-    def lines(self) -> list[str]:
-        """The comparison in words, a sentence a line."""
-        level = f"{self.confidence:.0%}"
-        lines = [f"{self.metric} on {self.n_rows} rows that no compared model was trained on, {level} intervals:"]
-        lines += [
-            f"  {name}: {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]" for name, score in self.scores.items()
-        ]
-        for name, n_rows in self.n_left_out.items():
-            if n_rows:
-                lines.append(f"  ({n_rows} rows predicted by {name} are not among the shared ones)")
-        for pair in self.pairs:
-            interval_shown = f"{pair.value:+.4f} [{pair.low:+.4f}, {pair.high:+.4f}], p = {pair.p_value:.4f}"
-            if pair.is_clear:
-                lines.append(f"{pair.one} is clearly better than {pair.other}: {interval_shown}")
-            else:
-                lines.append(f"{pair.one} and {pair.other} cannot be told apart on these rows: {interval_shown}")
-        return lines
+Numbers = NDArray[np.int64]
 
 
 def compare_runs(
@@ -91,54 +31,92 @@ def compare_runs(
     *,
     evaluation: Evaluation,
     seed: int,
+    groups: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare systems on the primary metric.
 
     Args:
-        predictions: By system.
+        predictions: By system, at least two.
         targets: By system, the true label of every row by id.
         evaluation: Primary metric, resamples, confidence.
-        seed: Draws resamples and swappings.
+        seed: Draws resamples and swaps.
+        groups: The group of every row by id, where rows come in groups; whole groups are then resampled and swapped.
 
     Raises:
-        RunError: Systems have no unseen rows in common, disagree on a row's true label, or know other labels.
+        RunError: Systems have no unseen rows in common, disagree on a row's true label, know other labels, or have
+            logits that are not finite.
+        DataError: A true label is unknown to the systems.
+        ValueError: There are fewer than two systems.
     """
+    if len(predictions) < 2:
+        raise ValueError(f"there must be at least two systems to compare, came {len(predictions)}")
     ids = _shared_unseen_ids(predictions)
     _must_agree(ids, predictions, targets)
     first = next(iter(predictions))
     target_R = label_numbers(strings([targets[first][row_id] for row_id in ids]), predictions[first].labels)
-    probabilities = {name: one.select(ids).probabilities_RL() for name, one in predictions.items()}
+    group_R = None if groups is None else numbers_of_groups(strings([groups[row_id] for row_id in ids]))
+    shared = {name: one.select(ids) for name, one in predictions.items()}
+    refuse_broken_logits(shared)
+    probabilities = {name: one.probabilities_RL() for name, one in shared.items()}
     metric = METRICS[evaluation.primary_metric]
     resampled = {
-        name: resampled_values(metric, target_R, one_RL, n_resamples=evaluation.n_bootstrap, seed=seed)
+        name: resample([metric], target_R, one_RL, n_resamples=evaluation.n_bootstrap, seed=seed, group_R=group_R)
         for name, one_RL in probabilities.items()
     }
     scores = {
-        name: Score(
-            metric.name,
-            metric.value(target_R, one_RL),
-            *interval(resampled[name], evaluation.confidence),
-            metric.higher_is_better,
-        )
+        name: bootstrap_scores([metric], target_R, one_RL, resampled[name], evaluation.confidence)[metric.name]
         for name, one_RL in probabilities.items()
     }
     ranked = sorted(scores, key=lambda name: scores[name].value, reverse=metric.higher_is_better)
-    sign = 1.0 if metric.higher_is_better else -1.0
-    pairs, p_values = [], []
-    for one, other in combinations(ranked, 2):
-        low, high = interval(sign * (resampled[one] - resampled[other]), evaluation.confidence)
-        value = sign * (scores[one].value - scores[other].value)
-        pairs.append((one, other, value, low, high))
-        p_values.append(swap_p_value(metric, target_R, probabilities[one], probabilities[other], seed=seed))
-    corrected = holm(np.array(p_values))
+    p_values = [
+        swap_p_value(metric, target_R, probabilities[one], probabilities[other], seed=seed, group_R=group_R)
+        for one, other in combinations(ranked, 2)
+    ]
+    n_seen = {name: int(one.seen_R.sum()) for name, one in predictions.items()}
     return Comparison(
         metric=metric.name,
         confidence=evaluation.confidence,
         n_rows=len(ids),
-        n_left_out={name: one.n_rows - len(ids) for name, one in predictions.items()},
+        n_seen=n_seen,
+        n_not_shared={name: one.n_rows - n_seen[name] - len(ids) for name, one in predictions.items()},
         scores={name: scores[name] for name in ranked},
-        pairs=tuple(Pair(*pair, float(p_value)) for pair, p_value in zip(pairs, corrected, strict=True)),
+        pairs=_pairs(ranked, scores, resampled, p_values, evaluation.confidence),
     )
+
+
+def _pairs(
+    ranked: Sequence[str],
+    scores: Mapping[str, Score],
+    resampled: Mapping[str, Resampled],
+    p_values: Sequence[float],
+    confidence: float,
+) -> tuple[Pair, ...]:
+    """Every better system beside every worse one."""
+    pairs = []
+    for (one, other), p_value in zip(combinations(ranked, 2), holm(np.array(p_values)).tolist(), strict=True):
+        better, worse = scores[one], scores[other]
+        sign = 1.0 if better.higher_is_better else -1.0
+        values_B = sign * (resampled[one].values[better.metric] - resampled[other].values[better.metric])
+        low, high = interval(values_B, confidence)
+        pairs.append(
+            Pair(
+                one=one,
+                other=other,
+                value=abs(better.value - worse.value),
+                low=low,
+                high=high,
+                p_value=p_value,
+                is_clear=(low > 0 or high < 0) and p_value <= 1.0 - confidence,
+                intervals_overlap=_overlap(better, worse),
+            )
+        )
+    return tuple(pairs)
+
+
+def _overlap(one: Score, other: Score) -> bool:
+    if one.low is None or one.high is None or other.low is None or other.high is None:
+        return True
+    return one.low <= other.high and other.low <= one.high
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,11 +133,14 @@ def _shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
     unseen = [set(one.ids[~one.seen_R].tolist()) for one in predictions.values()]
     shared = set.intersection(*unseen)
     if not shared:
-        counts = ", ".join(f"{name}: {one.n_rows}" for name, one in predictions.items())
+        counts = ", ".join(
+            f"{name} predicted {one.n_rows} rows and was trained on {int(one.seen_R.sum())} of them"
+            for name, one in predictions.items()
+        )
         problem = Problem(
             where="the compared runs",
             must="runs must have predicted some of the same rows, unseen in training",
-            came=f"no row in common ({counts} rows)",
+            came=f"no such row: {counts}",
             do="compare runs with the same data, ids and split (same seed)",
         )
         raise RunError(problem)

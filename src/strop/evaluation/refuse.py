@@ -25,12 +25,26 @@ def refuse_unfair_rows(model: Predictions, baselines: Mapping[str, Predictions],
                 where=f"predictions of the part '{part}'",
                 must="there must be rows to judge",
                 came="no rows",
-                do="give the part rows: by the part column of the data, or by split.validation_fraction or test_fraction",
+                do="give the part rows, by data.part, split.validation_fraction or split.test_fraction",
             )
         )
     problems = list(_problems("the model", model, part))
     for name, baseline in baselines.items():
         problems += [*_mismatch(model, baseline, name), *_problems(f"the baseline '{name}'", baseline, part)]
+    if problems:
+        raise RunError(*problems)
+
+
+def refuse_broken_logits(predictions: Mapping[str, Predictions]) -> None:
+    """Check that all logits are finite.
+
+    Args:
+        predictions: By system.
+
+    Raises:
+        RunError: With a problem for every system with NaN or infinity.
+    """
+    problems = [problem for name, one in predictions.items() for problem in _broken(f"predictions of {name}", one)]
     if problems:
         raise RunError(*problems)
 
@@ -45,6 +59,10 @@ def _problems(system: str, predictions: Predictions, part: str) -> Iterator[Prob
             came=f"{n_seen} of {predictions.n_rows} rows were trained on",
             do="judge validation, out-of-fold or test rows",
         )
+    yield from _broken(where, predictions)
+
+
+def _broken(where: str, predictions: Predictions) -> Iterator[Problem]:
     is_broken_R = ~np.isfinite(predictions.logits_RL).all(axis=1)
     if is_broken_R.any():
         yield Problem(

@@ -4,8 +4,8 @@ Dimensions: B weightings, R rows, L labels. A confusion array has the true label
 
 Where a denominator is zero (the precision of a class that is never predicted, the recall of a class without rows) the
 value is 0, as scikit-learn's `zero_division=0` has it. A macro average is taken over the classes that occur among the
-targets or the predictions, as scikit-learn does by default: a class that is in neither plays no part in it. In a bootstrap
-resample the classes that occur in the resample count.
+targets or the predictions, as scikit-learn does by default: a class that is in neither plays no part in it. In a
+bootstrap resample the classes that occur in the resample count.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ def confusion_counts(target_R: Numbers, predicted_R: Numbers, n_labels: int, wei
     check_weights(weight_BR, len(target_R))
     cell_R = target_R * n_labels + predicted_R
     counts = [np.bincount(cell_R, weights=weight_R, minlength=n_labels * n_labels) for weight_R in weight_BR]
-    return np.stack(counts).reshape(len(weight_BR), n_labels, n_labels)
+    return np.array(counts, dtype=np.float64).reshape(len(weight_BR), n_labels, n_labels)
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -92,7 +92,7 @@ def weighted_f1(confusion_BLL: Floats) -> Floats:
 
 
 def mcc(confusion_BLL: Floats) -> Floats:
-    """Matthews correlation for several classes (Gorodkin 2004), shape (B,); 0 where targets or predictions are constant."""
+    """Matthews correlation for several classes (Gorodkin 2004), shape (B,); 0 where one side is constant."""
     total_B = confusion_BLL.sum(axis=(1, 2))
     true_BL, predicted_BL = confusion_BLL.sum(axis=2), confusion_BLL.sum(axis=1)
     hits_B = np.trace(confusion_BLL, axis1=1, axis2=2)

@@ -36,13 +36,13 @@ def weighted_mean(values_R: Floats, weight_BR: Floats) -> Floats:
 
 
 def calibration_error(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats, n_bins: int = 10) -> Floats:
-    """Expected calibration error of the likeliest label (Guo et al. 2017), bins of equal width, shape (B,); lower is better.
+    """Expected calibration error of the likeliest label (Guo et al. 2017), shape (B,); lower is better.
 
     Args:
         target_R: True label numbers.
         probabilities_RL: Predicted probabilities.
         weight_BR: Weight of every row.
-        n_bins: Number of bins of the confidence, from 0 to 1.
+        n_bins: Number of bins of equal width that divide the confidence, from 0 to 1.
     """
     check_rows(target_R, probabilities_RL)
     check_weights(weight_BR, len(target_R))
@@ -76,7 +76,7 @@ def auroc(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats) -> Flo
     known_BC = np.isfinite(areas_BC)
     n_known_B = known_BC.sum(axis=1)
     sums_B = np.where(known_BC, areas_BC, 0.0).sum(axis=1)
-    return np.divide(sums_B, n_known_B, out=np.full(len(weight_BR), 0.5), where=n_known_B > 0)
+    return np.asarray(np.divide(sums_B, n_known_B, out=np.full(len(weight_BR), 0.5), where=n_known_B > 0))
 
 
 def _area_under_curve(is_positive_R: NDArray[np.bool_], score_R: Floats, weight_BR: Floats) -> Floats:
@@ -91,4 +91,4 @@ def _area_under_curve(is_positive_R: NDArray[np.bool_], score_R: Floats, weight_
     positive_BP = weight_BR[:, positives]
     won_B = (positive_BP * (below_BK[:, n_below] + below_BK[:, n_not_above])).sum(axis=1) / 2
     pairs_B = positive_BP.sum(axis=1) * below_BK[:, -1]
-    return np.divide(won_B, pairs_B, out=np.full(len(weight_BR), np.nan), where=pairs_B > 0)
+    return np.asarray(np.divide(won_B, pairs_B, out=np.full(len(weight_BR), np.nan), where=pairs_B > 0))

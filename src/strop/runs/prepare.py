@@ -27,7 +27,6 @@ from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import check_length, cut_entries, make_examples
 from strop.training.watch import Watcher
 
-
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".h5", ".onnx", ".msgpack", ".gguf")
 
 
