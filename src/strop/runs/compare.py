@@ -21,11 +21,12 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
     Raises:
         RunError: A run is not finished, or its test part was never opened, or nothing can be compared.
     """
-    if len(paths) < 2:
+    n_different = len({path.resolve() for path in paths})
+    if n_different < max(2, len(paths)):
         problem = Problem(
             where="strop compare",
-            must="there must be at least two runs",
-            came=f"{len(paths)}",
+            must="there must be at least two runs, each named once",
+            came=", ".join(str(path) for path in paths),
             do="name two run folders",
         )
         raise RunError(problem)
