@@ -77,6 +77,23 @@ def test_a_row_has_no_say_in_its_own_temperature():
     assert (before != after).any()
 
 
+def test_a_group_has_no_say_in_its_own_temperature():
+    logits_RL, target_R = honest(60)
+    group_R = np.arange(60) // 6
+    changed_R = np.where(group_R == 3, (target_R + 1) % 4, target_R)
+    before, after = (
+        cross_fitted_probabilities(logits_RL, one, seed=4, group_R=group_R) for one in (target_R, changed_R)
+    )
+    np.testing.assert_array_equal(before[group_R == 3], after[group_R == 3])
+    assert (before != after).any()
+
+
+def test_one_group_stays_as_it_is():
+    logits_RL, target_R = honest(10)
+    calibrated_RL = cross_fitted_probabilities(logits_RL, target_R, group_R=np.zeros(10, dtype=np.int64))
+    np.testing.assert_allclose(calibrated_RL, softmax(logits_RL, axis=1))
+
+
 def test_the_same_seed_gives_the_same_folds():
     logits_RL, target_R = honest(60)
     one, same, other = (cross_fitted_probabilities(logits_RL, target_R, seed=seed) for seed in (1, 1, 2))

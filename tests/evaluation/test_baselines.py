@@ -1,17 +1,23 @@
 import numpy as np
 import pytest
-from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.pipeline import make_pipeline
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from strop.evaluation import baselines
-from strop.evaluation.baselines import linear_probe, majority, tfidf
+from strop.evaluation.baselines import PROBE_STRENGTHS, linear_probe, majority, tfidf
 from strop.records.dataset import Strings, strings
 
 KOREAN = {
-    0: ["파이썬에서 리스트를 정렬하는 방법", "함수가 오류를 냅니다", "변수가 정의되지 않았어요", "리스트 오류 고치는 방법"],
+    0: [
+        "파이썬에서 리스트를 정렬하는 방법",
+        "함수가 오류를 냅니다",
+        "변수가 정의되지 않았어요",
+        "리스트 오류 고치는 방법",
+    ],
     1: ["시험은 언제 보나요", "과제 제출 기한이 언제인가요", "강의실이 어디인가요", "시험 범위가 어디까지인가요"],
 }
 
@@ -47,7 +53,7 @@ def test_tfidf_reads_korean_by_characters():
 
 def test_tfidf_is_what_scikit_learn_fits_with_the_chosen_strength(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(baselines, "TFIDF_STRENGTHS", (10.0,))
-    texts, target_R = korean_rows()
+    texts, target_R = (rows[:6] for rows in korean_rows())  # four rows of one class, two of the other
     vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 5), sublinear_tf=True)
     theirs = make_pipeline(vectorizer, LogisticRegression(C=10.0, class_weight="balanced", max_iter=1000))
     expected = theirs.fit(texts.tolist(), target_R).predict_log_proba(texts.tolist())
@@ -68,16 +74,25 @@ def test_the_probe_does_not_mind_the_scale_of_features():
     np.testing.assert_allclose(plain, scaled, atol=0.01)
 
 
-def test_noise_is_regularised_strongly():
-    # 200 features without information: the chosen probe must stay close to the class shares.
-    generator = np.random.default_rng(0)
-    train_RH, new_RH = (generator.normal(size=(60, 200)).astype(np.float32) for _ in range(2))
-    target_R = generator.integers(2, size=60)
-    losses = [
-        log_loss(target_R, softmax(linear_probe(train_RH, target_R, new_RH, n_labels=2, seed=seed), axis=1))
-        for seed in range(3)
+def test_the_chosen_strength_is_the_one_that_does_best_on_held_out_training_rows():
+    # Six weak features among a hundred of noise.
+    signal_RH, train_R = features(120)
+    generator = np.random.default_rng(7)
+    noise_RH = generator.normal(size=(120, 100))
+    train_RH = np.column_stack([signal_RH + generator.normal(size=signal_RH.shape), noise_RH]).astype(np.float32)
+
+    def pipeline(strength: float) -> Pipeline:
+        return make_pipeline(StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=1000))
+
+    folds = StratifiedKFold(4, shuffle=True, random_state=0)
+    scores = [
+        f1_score(train_R, cross_val_predict(pipeline(strength), train_RH, train_R, cv=folds), average="macro")
+        for strength in PROBE_STRENGTHS
     ]
-    assert max(losses) < 1.5
+    best = int(np.argmax(scores))
+    assert 0 < best < len(scores) - 1
+    expected = pipeline(PROBE_STRENGTHS[best]).fit(train_RH, train_R).predict_log_proba(train_RH)
+    np.testing.assert_allclose(linear_probe(train_RH, train_R, train_RH, n_labels=3, seed=0), expected, atol=1e-3)
 
 
 def test_the_rows_to_predict_have_no_say_in_the_fit():

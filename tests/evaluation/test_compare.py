@@ -97,7 +97,7 @@ def test_holm_by_hand():
 
 def test_groups_are_kept_whole(make_predictions, targets):
     good, poor = make_predictions(strength=2.0), make_predictions(strength=0.3, seed=1)
-    groups = {row_id: "all" for row_id in good.ids}
+    groups = dict.fromkeys(good.ids, "all")
     found = compare_runs({"a": good, "b": poor}, targets("a", "b"), evaluation=QUICK, seed=0, groups=groups)
     # A single group: nothing varies, and nothing can be told.
     assert found.scores["a"].low == found.scores["a"].high

@@ -34,7 +34,11 @@ def test_the_words():
     ("is_clear", "overlap", "words"),
     [
         (True, True, "b is clearly better than a: {}; the intervals overlap, the paired difference is clear"),
-        (False, True, "b and a cannot be told apart on these rows: {}; the intervals overlap and the difference is not clear"),
+        (
+            False,
+            True,
+            "b and a cannot be told apart on these rows: {}; the intervals overlap and the difference is not clear",
+        ),
         (False, False, "b and a cannot be told apart on these rows: {}; the difference is not clear"),
     ],
 )

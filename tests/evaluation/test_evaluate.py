@@ -104,9 +104,7 @@ def test_the_temperature_is_of_all_rows_and_its_scores_are_cross_fitted(make_pre
 
 def test_a_temperature_of_other_rows_is_applied_as_it_is(make_predictions, target):
     model, target_R = make_predictions(strength=1.5), np.arange(90) % 3
-    scores = score_predictions(
-        model, target(90), baselines={}, evaluation=QUICK, part="test", seed=0, temperature=2.5
-    )
+    scores = score_predictions(model, target(90), baselines={}, evaluation=QUICK, part="test", seed=0, temperature=2.5)
     assert scores.temperature == 2.5
     expected = METRICS["log_loss"].value(target_R, softmax(model.logits_RL.astype(float) / 2.5, axis=1))
     assert scores.calibrated["log_loss"].value == pytest.approx(expected)
@@ -151,6 +149,19 @@ def test_groups_widen_the_interval(make_predictions, target):
     )
     assert grouped.value == alone.value
     assert grouped.high - grouped.low > 1.3 * (alone.high - alone.low)
+
+
+def test_groups_are_kept_whole_in_differences(make_predictions, target):
+    model, worse = make_predictions(strength=2.0), make_predictions(strength=0.2, seed=3)
+    groups = strings(["all"] * 90)
+    scores = score_predictions(
+        model, target(90), baselines={"b": worse}, evaluation=QUICK, part="test", seed=0, groups=groups
+    )
+    difference = scores.differences[0]
+    # A single group: no resample differs, and a swap of everything tells nothing.
+    assert difference.low == difference.high == pytest.approx(difference.value)
+    assert difference.p_value == 1.0
+    assert "1 group(s) only" in scores.caveats[0]
 
 
 def test_a_class_without_rows_is_named_and_has_scores(make_predictions):

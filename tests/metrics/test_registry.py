@@ -79,6 +79,19 @@ def test_what_depends_on_counts_alone_says_so(metric):
 
 
 @every_metric
+@pytest.mark.parametrize("n_labels", [2, 3])
+def test_what_rows_add_to_a_difference_sums_up_to_it(metric, n_labels):
+    if metric.difference_by_row is None:
+        return
+    (target_R, one_RL), (_, other_RL) = drawn(5, n_labels), drawn(6, n_labels)
+    one_RL[:20] = one_RL[20:40]  # ties
+    by_row_R = metric.difference_by_row(target_R, one_RL, other_RL)
+    assert by_row_R.shape == (50,)
+    assert by_row_R.sum() == pytest.approx(metric.value(target_R, one_RL) - metric.value(target_R, other_RL))
+    np.testing.assert_allclose(metric.difference_by_row(target_R, other_RL, one_RL), -by_row_R, atol=1e-12)
+
+
+@every_metric
 @pytest.mark.parametrize(
     ("target", "probabilities", "words"),
     [

@@ -41,15 +41,22 @@ def fit_temperature(logits_RL: NDArray[np.floating], target_R: NDArray[np.int64]
 
 
 def cross_fitted_probabilities(
-    logits_RL: NDArray[np.floating], target_R: NDArray[np.int64], *, n_folds: int = 5, seed: int = 0
+    logits_RL: NDArray[np.floating],
+    target_R: NDArray[np.int64],
+    *,
+    n_folds: int = 5,
+    seed: int = 0,
+    group_R: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
-    """Calibrated probabilities, shape (R, L), each row's by a temperature that was fitted without it.
+    """Calibrated probabilities, shape (R, L), each row's by a temperature that was fitted without it and its group.
 
     Args:
         logits_RL: Logits.
         target_R: True label numbers.
-        n_folds: How many temperatures are fitted; fewer where there are fewer rows. A single row stays as it is.
+        n_folds: How many temperatures are fitted; fewer where there are fewer rows or groups. A single row, or group,
+            stays as it is.
         seed: Draws the folds.
+        group_R: Group number of every row, where rows come in groups.
 
     Raises:
         ValueError: There are no rows, shapes differ, or logits are not finite.
@@ -57,16 +64,16 @@ def cross_fitted_probabilities(
     from scipy.special import softmax
 
     _check_logits(logits_RL, target_R)
-    n_rows = len(target_R)
-    order = np.random.default_rng(seed).permutation(n_rows)
+    unit_R = np.arange(len(target_R)) if group_R is None else group_R
+    order = np.random.default_rng(seed).permutation(np.unique(unit_R))
     probabilities_RL = softmax(logits_RL.astype(np.float64), axis=1)
-    n_folds = min(n_folds, n_rows)
+    n_folds = min(n_folds, len(order))
     if n_folds < 2:
         return np.asarray(probabilities_RL)
     for held in np.array_split(order, n_folds):
-        rest = np.setdiff1d(order, held)
-        temperature = fit_temperature(logits_RL[rest], target_R[rest])
-        probabilities_RL[held] = softmax(logits_RL[held].astype(np.float64) / temperature, axis=1)
+        is_held_R = np.isin(unit_R, held)
+        temperature = fit_temperature(logits_RL[~is_held_R], target_R[~is_held_R])
+        probabilities_RL[is_held_R] = softmax(logits_RL[is_held_R].astype(np.float64) / temperature, axis=1)
     return np.asarray(probabilities_RL)
 
 

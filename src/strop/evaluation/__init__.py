@@ -1,6 +1,7 @@
 """What saved predictions are worth.
 
 Intervals are percentile bootstrap intervals over rows, or over groups where the rows come in groups; that of the
-calibration error is corrected for bias. Two systems are compared on the same resamples, and by a paired permutation
-test on the compared metric itself with 2,000 random swaps of their answers; several pairs are corrected after Holm.
+calibration error, which noise only ever raises, is reflected at the value. Two systems are compared on the same
+resamples, and by a paired permutation test on the compared metric itself with 2,000 random swaps of their answers (for
+the area under the curve, of the ranks of their answers); several pairs are corrected after Holm.
 """

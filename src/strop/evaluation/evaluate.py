@@ -57,7 +57,7 @@ def score_predictions(
         evaluation: The recipe's section.
         part: What the rows are: validation, test, or out of fold.
         seed: Draws resamples, swaps and folds.
-        groups: Group of every row; whole groups are then resampled.
+        groups: Group of every row; whole groups are then resampled, swapped, and held out of the temperature.
         temperature: A temperature fitted on other rows. Without one it is fitted on these rows, and the calibrated
             scores are cross-fitted.
         caveats: What a reader must know; what these rows cannot show is added.
@@ -74,7 +74,7 @@ def score_predictions(
     ours = _measure(rows, "model", model)
     others = [_measure(rows, name, baseline) for name, baseline in baselines.items()]
     if temperature is None:
-        calibrated_RL = cross_fitted_probabilities(model.logits_RL, target_R, seed=seed)
+        calibrated_RL = cross_fitted_probabilities(model.logits_RL, target_R, seed=seed, group_R=group_R)
         temperature = fit_temperature(model.logits_RL, target_R)
     else:
         calibrated_RL = model.probabilities_RL(temperature)

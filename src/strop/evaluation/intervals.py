@@ -3,7 +3,8 @@
 Dimensions: B resamples, R rows, L labels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,6 +139,7 @@ def bootstrap_scores(
             confidence,
             higher_is_better=metric.higher_is_better,
             is_bias_corrected=metric.is_bias_corrected,
+            limits=(min(metric.worst, metric.best), max(metric.worst, metric.best)),
         )
         for metric in metrics
     }
@@ -151,10 +153,12 @@ def score_with_interval(
     *,
     higher_is_better: bool = True,
     is_bias_corrected: bool = False,
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Score:
-    """A value with the interval of its resampled values; the interval always holds the value."""
+    """A value with the interval of its resampled values, which always holds the value and keeps to the limits."""
     low, high = interval(values_B, confidence, about=value if is_bias_corrected else None)
-    return Score(name, value, min(low, value), max(high, value), higher_is_better)
+    lowest, highest = limits
+    return Score(name, value, min(max(low, lowest), value), max(min(high, highest), value), higher_is_better)
 
 
 def interval(values_B: Floats, confidence: float, about: float | None = None) -> tuple[float, float]:
@@ -163,20 +167,13 @@ def interval(values_B: Floats, confidence: float, about: float | None = None) ->
     Args:
         values_B: A metric on every resample.
         confidence: Level of the interval, for example 0.95.
-        about: The metric on all rows. Where it is given, the percentiles are moved so that it is their median (the
-            bias-corrected percentile interval of Efron 1981).
+        about: The metric on all rows. Where it is given, the interval is reflected at it (the basic bootstrap interval,
+            Davison and Hinkley 1997): resamples that come out too high say that the rows themselves did so too.
     """
     tail = (1.0 - confidence) / 2.0
-    tails = np.array([tail, 1.0 - tail])
+    low, high = np.quantile(values_B, [tail, 1.0 - tail])
     if about is not None:
-        from scipy.special import ndtr, ndtri
-
-        is_tied_B = np.isclose(values_B, about, rtol=0.0, atol=1e-12)
-        fraction_below = ((values_B < about) & ~is_tied_B).mean() + 0.5 * is_tied_B.mean()
-        # Where all resamples lie on one side the shift has no bound of its own.
-        edge = 1.0 / (len(values_B) + 1)
-        tails = ndtr(2.0 * ndtri(np.clip(fraction_below, edge, 1.0 - edge)) + ndtri(tails))
-    low, high = np.quantile(values_B, tails)
+        low, high = 2.0 * about - high, 2.0 * about - low
     return float(low), float(high)
 
 
@@ -205,13 +202,7 @@ def swap_p_value(
         group_R: Group number of every row, where rows come in groups.
     """
     unit_R = np.arange(len(target_R)) if group_R is None else group_R
-    # The answers of both systems under each other: a weight of 0 or 1 says which of the two a swapped system gives.
-    both_R, both_RL = np.concatenate([target_R, target_R]), np.concatenate([one_RL, other_RL])
-
-    def differences(is_kept_BR: NDArray[np.bool_]) -> Floats:
-        first = np.concatenate([is_kept_BR, ~is_kept_BR], axis=1).astype(np.float64)
-        return metric.weighted(both_R, both_RL, first) - metric.weighted(both_R, both_RL, 1.0 - first)
-
+    differences = _under_swaps(metric, target_R, one_RL, other_RL)
     observed = abs(float(differences(np.ones((1, len(target_R)), dtype=np.bool_))[0]))
     generator = np.random.default_rng(seed)
     at_least = 0
@@ -220,3 +211,48 @@ def swap_p_value(
         # A hair below the observed value, so that equal differences count in spite of rounding.
         at_least += int((np.abs(differences(is_kept_BR)) >= observed - 1e-12).sum())
     return (at_least + 1) / (n_swaps + 1)
+
+
+def _under_swaps(
+    metric: Metric, target_R: Numbers, one_RL: Floats, other_RL: Floats
+) -> Callable[[NDArray[np.bool_]], Floats]:
+    """What gives the difference of two systems, shape (B,), where each keeps its own answers (B, R) or swaps them.
+
+    There are three ways, from the quickest to the one that fits every metric.
+    """
+    if metric.difference_by_row is not None:
+        by_row_R = metric.difference_by_row(target_R, one_RL, other_RL)
+        return lambda is_kept_BR: np.asarray(is_kept_BR @ (2.0 * by_row_R) - by_row_R.sum())
+    if metric.of_confusion is not None:
+        return _counts_under_swaps(metric.of_confusion, target_R, one_RL, other_RL)
+    # The answers of both systems under each other: a weight of 0 or 1 says which of the two a swapped system gives.
+    both_R, both_RL = np.concatenate([target_R, target_R]), np.concatenate([one_RL, other_RL])
+
+    def differences(is_kept_BR: NDArray[np.bool_]) -> Floats:
+        first = np.concatenate([is_kept_BR, ~is_kept_BR], axis=1).astype(np.float64)
+        return metric.weighted(both_R, both_RL, first) - metric.weighted(both_R, both_RL, 1.0 - first)
+
+    return differences
+
+
+def _counts_under_swaps(
+    of_confusion: Callable[[Floats], Floats], target_R: Numbers, one_RL: Floats, other_RL: Floats
+) -> Callable[[NDArray[np.bool_]], Floats]:
+    """The same for metrics of confusion counts: only rows that the systems answer differently are counted anew."""
+    n_labels, one_R, other_R = one_RL.shape[1], one_RL.argmax(axis=1), other_RL.argmax(axis=1)
+    differing = np.flatnonzero(one_R != other_R)
+    if len(differing) == 0:
+        return lambda is_kept_BR: np.zeros(len(is_kept_BR))
+    whole = np.ones((1, len(target_R)))
+    both_BLL = confusion_counts(target_R, one_R, n_labels, whole) + confusion_counts(target_R, other_R, n_labels, whole)
+    truth = np.tile(target_R[differing], 2)
+    answers = np.concatenate([one_R[differing], other_R[differing]])
+    alike_BLL = (both_BLL - confusion_counts(truth, answers, n_labels, np.ones((1, len(truth))))) / 2
+
+    def differences(is_kept_BR: NDArray[np.bool_]) -> Floats:
+        is_kept = is_kept_BR[:, differing]
+        first = np.concatenate([is_kept, ~is_kept], axis=1).astype(np.float64)
+        counts_BLL = alike_BLL + confusion_counts(truth, answers, n_labels, first)
+        return of_confusion(counts_BLL) - of_confusion(both_BLL - counts_BLL)
+
+    return differences

@@ -27,6 +27,9 @@ class Metric:
         worst: The value nothing falls below (or exceeds, where lower is better).
         best: The value of perfect predictions.
         of_confusion: The metric of confusion counts (B, L, L), where it depends on them alone.
+        difference_by_row: What every row adds to the value of one system minus that of another: (target_R, one_RL,
+            other_RL) to shape (R,). Given where the two systems' swapping their answers to a row does no more than turn
+            the sign of what the row adds; a permutation test is then a sum over rows.
         is_bias_corrected: Whether its bootstrap interval is corrected for bias: a resample adds noise of its own, and a
             metric that takes absolute values of noise, as the calibration error does, comes out too high on each.
     """
@@ -37,6 +40,7 @@ class Metric:
     worst: float
     best: float
     of_confusion: Callable[[Floats], Floats] | None = None
+    difference_by_row: Callable[[Numbers, Floats, Floats], Floats] | None = None
     is_bias_corrected: bool = False
 
     def value(self, target_R: Numbers, probabilities_RL: Floats) -> float:
@@ -62,7 +66,10 @@ def _of_rows(name: str, by_row: Callable[[Numbers, Floats], Floats], worst: floa
     def weighted(target_R: Numbers, probabilities_RL: Floats, weight_BR: Floats) -> Floats:
         return probability.weighted_mean(by_row(target_R, probabilities_RL), weight_BR)
 
-    return Metric(name, weighted, higher_is_better=False, worst=worst, best=0.0)
+    def difference_by_row(target_R: Numbers, one_RL: Floats, other_RL: Floats) -> Floats:
+        return (by_row(target_R, one_RL) - by_row(target_R, other_RL)) / len(target_R)
+
+    return Metric(name, weighted, higher_is_better=False, worst=worst, best=0.0, difference_by_row=difference_by_row)
 
 
 METRICS: Mapping[str, Metric] = {
@@ -74,7 +81,14 @@ METRICS: Mapping[str, Metric] = {
         _of_confusion("macro_precision", classification.macro_precision),
         _of_confusion("macro_recall", classification.macro_recall),
         _of_confusion("mcc", classification.mcc, worst=-1.0),
-        Metric("auroc", probability.auroc, higher_is_better=True, worst=0.0, best=1.0),
+        Metric(
+            "auroc",
+            probability.auroc,
+            higher_is_better=True,
+            worst=0.0,
+            best=1.0,
+            difference_by_row=probability.auroc_difference_by_row,
+        ),
         _of_rows("log_loss", probability.row_log_loss, worst=float("inf")),
         _of_rows("brier", probability.row_brier, worst=2.0),
         Metric(
