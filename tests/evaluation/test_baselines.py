@@ -131,6 +131,16 @@ def test_a_handful_of_rows_is_fitted(n_rows):
     assert tfidf(texts[:n_rows], train_R, texts, n_labels=3, seed=0).shape == (8, 3)
 
 
+def test_with_many_texts_a_gram_of_one_text_only_is_left_out():
+    # The word of the one odd text is in no other: with 199 texts it has a say, with 200 it is as good as unknown.
+    odd, unknown = strings(["가 뷁"]), strings(["가 쀍"])
+    for n_rows, is_known in ((199, True), (200, False)):
+        texts, target_R = strings(["가 나", "가 다"] * (n_rows // 2) + ["가 나"] * (n_rows % 2)), np.arange(n_rows) % 2
+        texts[-1] = odd[0]
+        logits = [tfidf(texts, target_R, rows, n_labels=2, seed=0) for rows in (odd, unknown)]
+        assert (np.abs(logits[0] - logits[1]).max() > 1e-3) == is_known
+
+
 def test_one_class_alone_is_the_majority():
     train_RH, _ = features(5)
     target_R = np.ones(5, dtype=np.int64)

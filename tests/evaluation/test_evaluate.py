@@ -102,6 +102,18 @@ def test_the_temperature_is_of_all_rows_and_its_scores_are_cross_fitted(make_pre
     assert scores.calibrated["calibration_error"].value < scores.model.metrics["calibration_error"].value
 
 
+def test_groups_are_held_out_of_the_temperature_whole(make_predictions, target):
+    model, target_R, group_R = make_predictions(strength=1.5), np.arange(90) % 3, np.arange(90) // 9
+    groups = strings([f"g{number}" for number in group_R])
+    found = score_predictions(
+        model, target(90), baselines={}, evaluation=QUICK, part="validation", seed=5, groups=groups
+    )
+    expected_RL = cross_fitted_probabilities(model.logits_RL, target_R, seed=5, group_R=group_R)
+    assert found.calibrated["log_loss"].value == pytest.approx(
+        METRICS["log_loss"].value(target_R, expected_RL), abs=1e-12
+    )
+
+
 def test_a_temperature_of_other_rows_is_applied_as_it_is(make_predictions, target):
     model, target_R = make_predictions(strength=1.5), np.arange(90) % 3
     scores = score_predictions(model, target(90), baselines={}, evaluation=QUICK, part="test", seed=0, temperature=2.5)

@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from strop.evaluation.intervals import (
     bootstrap_scores,
+    difference_interval,
     interval,
     numbers_of_groups,
     resample,
@@ -133,6 +134,13 @@ def test_the_interval_holds_the_value_and_keeps_to_the_limits():
     assert (score.low, score.high) == (0.0, 0.1)
     score = score_with_interval("accuracy", 0.1, values_B, 0.95)
     assert (score.low, score.high) == (0.1, pytest.approx(0.3, abs=0.01))
+
+
+def test_the_interval_of_a_difference_holds_the_value():
+    values_B = np.linspace(0.2, 0.3, 51)
+    assert difference_interval(0.1, values_B, 0.9) == (0.1, pytest.approx(0.295))
+    assert difference_interval(0.4, values_B, 0.9) == (pytest.approx(0.205), 0.4)
+    assert difference_interval(0.25, values_B, 0.9) == interval(values_B, 0.9)
 
 
 def test_a_metric_scipy_can_resample_has_scipys_interval():

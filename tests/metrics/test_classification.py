@@ -90,6 +90,14 @@ def test_a_weight_counts_as_so_many_rows():
     assert weighted.tolist() == repeated.tolist()
 
 
+def test_small_integers_do_not_overflow():
+    target_R = np.array([99, 3], dtype=np.int8)
+    assert ours.confusion_counts(target_R, target_R, 100, np.ones((1, 2)))[0].diagonal().nonzero()[0].tolist() == [
+        3,
+        99,
+    ]
+
+
 def test_targets_and_predictions_must_be_of_the_same_rows():
     with pytest.raises(ValueError, match="predictions must have 3 rows as the target has, came 2"):
         counted(np.array([0, 1, 1]), np.array([0, 1]))

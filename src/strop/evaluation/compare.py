@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from strop.errors import Problem, RunError
 from strop.evaluation.comparison import Comparison, Pair
-from strop.evaluation.intervals import Resampled, bootstrap_scores, interval, numbers_of_groups, resample, swap_p_value
+from strop.evaluation.intervals import (
+    Resampled,
+    bootstrap_scores,
+    difference_interval,
+    numbers_of_groups,
+    resample,
+    swap_p_value,
+)
 from strop.evaluation.labels import label_numbers
 from strop.evaluation.refuse import refuse_broken_logits
 from strop.metrics.registry import METRICS
@@ -97,12 +104,14 @@ def _pairs(
         better, worse = scores[one], scores[other]
         sign = 1.0 if better.higher_is_better else -1.0
         values_B = sign * (resampled[one].values[better.metric] - resampled[other].values[better.metric])
-        low, high = interval(values_B, confidence)
+        value = abs(better.value - worse.value)
+        # The same resamples for both, so that what is hard for both cancels out.
+        low, high = difference_interval(value, values_B, confidence)
         pairs.append(
             Pair(
                 one=one,
                 other=other,
-                value=abs(better.value - worse.value),
+                value=value,
                 low=low,
                 high=high,
                 p_value=p_value,

@@ -16,7 +16,7 @@ from strop.evaluation.intervals import (
     OF_CLASSES,
     Resampled,
     bootstrap_scores,
-    interval,
+    difference_interval,
     numbers_of_groups,
     resample,
     score_with_interval,
@@ -180,6 +180,6 @@ def _difference(rows: _Rows, ours: _Measured, other: _Measured) -> Difference:
     value = sign * (metric.value(rows.target_R, one_RL) - metric.value(rows.target_R, other_RL))
     # The same resamples for both, so that what is hard for both cancels out.
     values_B = sign * (ours.resampled.values[metric.name] - other.resampled.values[metric.name])
-    low, high = interval(values_B, rows.evaluation.confidence)
+    low, high = difference_interval(value, values_B, rows.evaluation.confidence)
     p_value = swap_p_value(metric, rows.target_R, one_RL, other_RL, seed=rows.seed, group_R=rows.group_R)
     return Difference(other.system, metric.name, value, low, high, p_value)

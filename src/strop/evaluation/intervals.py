@@ -177,6 +177,18 @@ def interval(values_B: Floats, confidence: float, about: float | None = None) ->
     return float(low), float(high)
 
 
+def difference_interval(value: float, values_B: Floats, confidence: float) -> tuple[float, float]:
+    """Percentile interval of a paired difference; it always holds the value.
+
+    Args:
+        value: The difference on all rows.
+        values_B: The difference on every resample, the same resample for both systems.
+        confidence: Level of the interval.
+    """
+    low, high = interval(values_B, confidence)
+    return min(low, value), max(high, value)
+
+
 def swap_p_value(
     metric: Metric,
     target_R: Numbers,
@@ -190,7 +202,8 @@ def swap_p_value(
     """Two-sided p-value of a paired permutation test that two systems do equally well (Noreen 1989).
 
     Under that hypothesis it does not matter which system gave which answer: for every row (or group) the two answers
-    are swapped with probability 1/2, and the difference is measured again.
+    are swapped with probability 1/2, and the difference is measured again. For the area under the ROC curve it is the
+    ranks of the answers that are swapped.
 
     Args:
         metric: What is compared.

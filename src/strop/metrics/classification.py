@@ -34,7 +34,8 @@ def confusion_counts(target_R: Numbers, predicted_R: Numbers, n_labels: int, wei
     if len(predicted_R) != len(target_R):
         raise ValueError(f"predictions must have {len(target_R)} rows as the target has, came {len(predicted_R)}")
     check_weights(weight_BR, len(target_R))
-    cell_R = target_R * n_labels + predicted_R
+    # In 64 bits whatever came: small integers would overflow without a word.
+    cell_R = target_R.astype(np.int64) * n_labels + predicted_R
     counts = [np.bincount(cell_R, weights=weight_R, minlength=n_labels * n_labels) for weight_R in weight_BR]
     return np.array(counts, dtype=np.float64).reshape(len(weight_BR), n_labels, n_labels)
 

@@ -1,0 +1,132 @@
+"""Does a run that was killed at a random moment end with the same bytes as one that was not?
+
+A small run (two stages, a checkpoint after every step) is killed with SIGKILL at random moments, drawn uniformly over
+the length of an unbroken run, and each killed run is continued by the same command. All files of predictions are then
+compared with the unbroken run's, byte for byte. Every third run has folds.
+
+    python benchmarks/kill_and_resume.py            # 20 kills, about 10 minutes on 2 cores
+    python benchmarks/kill_and_resume.py --quick    # 3 kills
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common_ground import QUIET, say_machine, say_result
+
+SEED = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    asked = parser.parse_args()
+    say_machine(__doc__.splitlines()[0])
+    n_kills = 3 if asked.quick else 20
+    generator = random.Random(SEED)
+    print(f"seed of the moments: {SEED}")
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        unbroken = {kind: unbroken_run(work, kind) for kind in ("plain", "folds")}
+        n_equal = sum(
+            is_equal_after_kill(work, number, "folds" if number % 3 == 2 else "plain", unbroken, generator)
+            for number in range(n_kills)
+        )
+    is_met = n_equal == n_kills
+    say_result("kill_and_resume", ours=n_equal, peer=n_kills, ratio=n_equal / n_kills, goal=1.0, met=is_met)
+
+
+def unbroken_run(work: Path, kind: str) -> tuple[dict[str, bytes], float]:
+    """Predictions of a run that nothing disturbed, and how long it took."""
+    recipe = written_recipe(work, kind)
+    began = time.monotonic()
+    subprocess.run(command(recipe, work / "unbroken"), check=True, stdout=subprocess.DEVNULL, env=environment())
+    seconds = time.monotonic() - began
+    found = predictions(work / "unbroken" / kind)
+    print(f"  {kind}: unbroken in {seconds:.1f} s, {len(found)} files of predictions", flush=True)
+    return found, seconds
+
+
+def is_equal_after_kill(
+    work: Path, number: int, kind: str, unbroken: dict[str, tuple[dict[str, bytes], float]], generator: random.Random
+) -> bool:
+    """Kill one run at a random moment, continue it to the end, and compare."""
+    expected, seconds = unbroken[kind]
+    recipe, runs = written_recipe(work, kind), work / f"killed-{number}"
+    moment = generator.uniform(0.0, seconds)
+    process = subprocess.Popen(command(recipe, runs), stdout=subprocess.DEVNULL, env=environment())
+    try:
+        process.wait(moment)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    process.wait()
+    station = reached(runs / kind)
+    subprocess.run(command(recipe, runs), check=True, stdout=subprocess.DEVNULL, env=environment())
+    is_equal = predictions(runs / kind) == expected
+    print(
+        f"  kill {number + 1} ({kind}) at {moment:.1f} s, {station}: {'equal' if is_equal else 'DIFFERENT'}", flush=True
+    )
+    return is_equal
+
+
+def written_recipe(work: Path, kind: str) -> Path:
+    """The recipe, its data and its model; made once."""
+    from strop.testing.tiny_models import make_tiny_encoder, make_tiny_rows
+
+    model, rows, recipe = work / "encoder", work / "rows.csv", work / f"{kind}.yaml"
+    if not model.exists():
+        make_tiny_encoder(model)
+        make_tiny_rows(rows, n_rows=400)
+    stage = {"learning_rate": 2e-3, "batch_size": 8, "evaluations_per_epoch": 2, "checkpoint_seconds": 0}
+    content: dict[str, Any] = {
+        "name": kind,
+        "data": {"path": str(rows), "text": "text", "target": "label", "id": "id"},
+        "model": {"name": str(model)},
+        "text": {"max_length_tokens": 24, "windows": {"stride_tokens": 4, "max_windows": 2}},
+        "stages": [{**stage, "trainable": "head", "epochs": 1}, {**stage, "epochs": 3, "weight_average": 0.9}],
+        "evaluation": {"n_bootstrap": 200},
+    }
+    if kind == "folds":
+        content["split"] = {"folds": 2}
+    recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return recipe
+
+
+def command(recipe: Path, runs: Path) -> list[str]:
+    """What a user types."""
+    return [sys.executable, "-m", "strop.cli", "fit", str(recipe), "--runs", str(runs)]
+
+
+def environment() -> dict[str, str]:
+    """One thread, so that sums are made in the same order."""
+    return {**os.environ, **QUIET, "OMP_NUM_THREADS": "1"}
+
+
+def predictions(run: Path) -> dict[str, bytes]:
+    """Content of every file of predictions, by its place in the run."""
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("predictions/**/*.arrow"))}
+
+
+def reached(run: Path) -> str:
+    """How far a killed run had come, in words."""
+    if not (run / "run.json").exists():
+        return "before the first station"
+    about = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    n_checkpoints = len(list(run.rglob("checkpoints/step-*")))
+    ended = ", ".join(about.get("seconds", {})) or "none"
+    return f"{about.get('state', '?')}, stations ended: {ended}" + (
+        ", in the middle of a stage" if n_checkpoints else ""
+    )
+
+
+if __name__ == "__main__":
+    main()
