@@ -71,6 +71,11 @@ class Split:
         """Ids of all rows that are not sealed."""
         return strings([*self.train, *self.validation])
 
+    @property
+    def held_out_ids(self) -> Strings:
+        """Ids of all rows that a model is chosen or judged by: the validation part, or with folds every open row."""
+        return self.train if self.held_out else self.validation
+
     def part_of(self) -> dict[str, str]:
         """The part of every id; with folds, rows that are not sealed count as train."""
         return {row_id: part for part in PARTS for row_id in getattr(self, part)}

@@ -30,7 +30,9 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
             do="name two run folders",
         )
         raise RunError(problem)
-    predictions, targets = {}, {}
+    predictions: dict[str, Predictions] = {}
+    targets: dict[str, dict[str, str]] = {}
+    groups: dict[str, str] = {}
     runs = [Run(path) for path in paths]
     for name, run in zip(_names(paths), runs, strict=True):
         must_be_finished(run.folder)
@@ -42,7 +44,14 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
         if rows.target is None:
             raise ValueError("rows of a run must have a target")
         targets[name] = dict(zip(rows.ids.tolist(), rows.target.tolist(), strict=True))
-    return compare_runs(predictions, targets, evaluation=runs[0].recipe.evaluation, seed=runs[0].recipe.seed)
+        if rows.groups is not None:
+            groups.update(zip(rows.ids.tolist(), rows.groups.tolist(), strict=True))
+    first = runs[0].recipe
+    # A group column that only some of the runs name says nothing about the rows of the others.
+    has_groups = bool(groups) and all(run.recipe.data.group == first.data.group for run in runs)
+    return compare_runs(
+        predictions, targets, evaluation=first.evaluation, seed=first.seed, groups=groups if has_groups else None
+    )
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -6,7 +6,7 @@ import numpy as np
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
-from strop.ensembling.out_of_fold import average_folds
+from strop.ensembling.out_of_fold import average_folds, gather_folds
 from strop.inference.predict import pooled_features, predict_logits
 from strop.metrics.registry import METRICS
 from strop.models.load import build_network, count_parameters, load_body
@@ -14,7 +14,7 @@ from strop.models.trained import load_trained, save_trained
 from strop.recipe.sections import Recipe
 from strop.records.files import read_arrow, write_arrow
 from strop.records.ledger import Entry
-from strop.records.predictions import Predictions, concatenate
+from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
 from strop.runs.prepare import Prepared
@@ -196,7 +196,7 @@ def gather_predictions(recipe: Recipe, prepared: Prepared, folder: RunFolder) ->
             if len(prepared.split.test):
                 sealed.append(Predictions.load(sealed_path))
         made_by = {"system": system}
-        concatenate(held, made_by).save(folder.predictions / f"{system}.arrow")
+        gather_folds(held, prepared.split.held_out_ids, made_by).save(folder.predictions / f"{system}.arrow")
         if sealed:
             average_folds(sealed, made_by).save(folder.predictions / f"{system}.test.sealed.arrow")
 
