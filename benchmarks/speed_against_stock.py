@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=list(GOALS))
+    parser.add_argument("--rows", type=int, default=640, help="training rows of each data set")
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.ours:
@@ -41,7 +42,7 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as work:
         for name in [asked.only] if asked.only else list(GOALS):
-            results += measure(name, Path(work), n_train=48 if asked.quick else 400)
+            results += measure(name, Path(work), n_train=48 if asked.quick else asked.rows)
     worst = min(results, key=lambda one: one["ratio"] / one["goal"])
     say_result(
         "speed_against_stock",
