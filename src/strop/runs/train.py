@@ -1,5 +1,7 @@
 """The stations that load a language model: train every fold, predict held-out and sealed rows, fit the baselines."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ from strop.ensembling.out_of_fold import average_folds, gather_folds
 from strop.inference.predict import pooled_features, predict_logits
 from strop.metrics.registry import METRICS
 from strop.models.load import build_network, count_parameters, load_body
-from strop.models.trained import load_trained, save_trained
+from strop.models.network import Network
+from strop.models.trained import ABOUT, load_trained, save_trained
 from strop.recipe.sections import Recipe
 from strop.records.files import read_arrow, write_arrow
 from strop.records.ledger import Entry
@@ -33,7 +36,7 @@ def train_fold(
     recipe: Recipe, prepared: Prepared, fold: Fold, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
 ) -> None:
     """Train all stages of one fold and write its model; return at once where the model stands already."""
-    if (folder.model(fold.name) / "strop.json").exists():
+    if (folder.model(fold.name) / ABOUT).exists():
         return
     watcher.station_began(f"training{'' if fold.number is None else f' fold {fold.number}'}")
     network = build_network(
@@ -44,6 +47,32 @@ def train_fold(
         device=accelerator.device,
         seed=fold_seed(recipe, fold, 0),
     )
+    reached: float | None = None
+    chosen: dict[str, object] = {}
+    for job in _stage_jobs(recipe, prepared, fold, folder, accelerator):
+        progress = train_stage(replace(job, start=reached), network, accelerator, watcher)
+        if progress.best_step > 0:
+            chosen = {"stage": job.number, "step": progress.best_step, "score": progress.best_score}
+        reached = progress.best_score
+    about = folder.read_about()
+    folder.update_about(
+        chosen={**about.get("chosen", {}), fold.name: chosen},
+        model=_about_model(prepared, network, accelerator),
+    )
+    save_trained(
+        network,
+        folder.model(fold.name),
+        recipe=recipe,
+        located=prepared.located,
+        labels=prepared.labels,
+        pad_id=prepared.pad_id,
+    )
+
+
+def _stage_jobs(
+    recipe: Recipe, prepared: Prepared, fold: Fold, folder: RunFolder, accelerator: Accelerator
+) -> Iterator[StageJob]:
+    """The jobs of a fold's stages, in their order."""
     held = prepared.dataset.rows_of(fold.validation)
     evaluate = build_evaluation(
         prepared.examples.take(held),
@@ -54,10 +83,8 @@ def train_fold(
         fold=fold,
         pad_id=prepared.pad_id,
     )
-    reached: float | None = None
-    chosen: dict[str, object] = {}
     for number, stage in enumerate(recipe.stages):
-        job = StageJob(
+        yield StageJob(
             name=_stage_name(recipe, fold, number),
             number=number,
             stage=stage,
@@ -68,37 +95,24 @@ def train_fold(
             pad_id=prepared.pad_id,
             evaluate=evaluate,
             higher_is_better=METRICS[recipe.evaluation.primary_metric].higher_is_better,
-            start=reached,
+            start=None,
             folder=folder.stage(fold.name, number, stage.objective),
             seed=fold_seed(recipe, fold, number + 1),
             note=folder.ledger.write,
         )
-        progress = train_stage(job, network, accelerator, watcher)
-        if progress.best_step > 0:
-            chosen = {"stage": number, "step": progress.best_step, "score": progress.best_score}
-        reached = progress.best_score
+
+
+def _about_model(prepared: Prepared, network: Network, accelerator: Accelerator) -> dict[str, object]:
     counts = count_parameters(network)
-    about = folder.read_about()
-    folder.update_about(
-        chosen={**about.get("chosen", {}), fold.name: chosen},
-        model={
-            "name": prepared.located.name,
-            "source": prepared.located.source,
-            "pooling": network.pooling,
-            "precision": accelerator.mixed_precision,
-            "n_parameters": counts.n_parameters,
-            "n_head": counts.n_head,
-            "n_adapter": counts.n_adapter,
-        },
-    )
-    save_trained(
-        network,
-        folder.model(fold.name),
-        recipe=recipe,
-        located=prepared.located,
-        labels=prepared.labels,
-        pad_id=prepared.pad_id,
-    )
+    return {
+        "name": prepared.located.name,
+        "source": prepared.located.source,
+        "pooling": network.pooling,
+        "precision": accelerator.mixed_precision,
+        "n_parameters": counts.n_parameters,
+        "n_head": counts.n_head,
+        "n_adapter": counts.n_adapter,
+    }
 
 
 def _stage_name(recipe: Recipe, fold: Fold, number: int) -> str:
