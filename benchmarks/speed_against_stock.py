@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=list(GOALS))
+    parser.add_argument("--peer", choices=["padded", "dynamic"], help="one of the two stock scripts only")
     parser.add_argument("--rows", type=int, default=640, help="training rows of each data set")
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -42,7 +43,8 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as work:
         for name in [asked.only] if asked.only else list(GOALS):
-            results += measure(name, Path(work), n_train=48 if asked.quick else asked.rows)
+            kinds = [asked.peer] if asked.peer else ["padded", "dynamic"]
+            results += measure(name, kinds, Path(work), n_train=48 if asked.quick else asked.rows)
     worst = min(results, key=lambda one: one["ratio"] / one["goal"])
     say_result(
         "speed_against_stock",
@@ -55,13 +57,13 @@ def main() -> None:
     )
 
 
-def measure(name: str, work: Path, n_train: int) -> list[dict[str, Any]]:
+def measure(name: str, kinds: Sequence[str], work: Path, n_train: int) -> list[dict[str, Any]]:
     """Both stock scripts and Strop on one data set."""
     data, n_validation = work / f"{name}.csv", max(n_train // 3, 32)
     write_rows(name, data, n_train, n_validation)
     model = str(model_folder("minilm"))
     peers = {}
-    for kind in ("padded", "dynamic"):
+    for kind in kinds:
         arguments = ["--data", str(data), "--model", model, "--epochs", str(EPOCHS), "--work", str(work / kind)]
         script = str(Path(__file__).with_name("stock_script.py"))
         peers[kind] = run_side(script, [*arguments, *(["--dynamic"] if kind == "dynamic" else [])])
@@ -139,9 +141,7 @@ def long_rows() -> list[tuple[str, str]]:
 
 def run_ours(request: Mapping[str, str]) -> None:
     """Strop's side; prints one JSON line."""
-    import accelerate  # noqa: F401  (imports stand outside of the clock on both sides)
-    import transformers  # noqa: F401
-
+    import strop.runs.train  # noqa: F401  (imports stand outside of the clock on both sides)
     from strop.runs.fit import fit
     from strop.training.watch import Watchers
 

@@ -1,8 +1,10 @@
 """How long does it take until Strop's commands start, and do they start without torch?
 
 Every command runs in fresh processes; the median of 7 counts, after one that fills the file cache. "Start" is the time
-until the verb's own work begins, measured as the time of the same command with --help; the time of the whole command
-stands beside it. That torch stays out is asked of the interpreter that ran the verb.
+until the verb's own work begins, all that it imports included (which its --help would leave out): `check` is given a
+recipe that does not exist, which is the first thing it looks at, and `report` a run folder with nothing but a recipe.
+The time of the whole command on real input stands beside it. That torch stays out is asked of the interpreter that ran
+the verb.
 
     python benchmarks/startup.py            # about 2 minutes on 2 cores
     python benchmarks/startup.py --quick    # the median of 3
@@ -10,6 +12,7 @@ stands beside it. That torch stays out is asked of the interpreter that ran the 
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,10 +26,13 @@ from common_ground import QUIET, REPOSITORY, say_machine, say_result
 GOAL_SECONDS = 1.0
 ASKING = (
     "import sys; sys.argv = ['strop', *sys.argv[1:]]\n"
-    "from strop.cli.main import app\n"
-    "app(standalone_mode=False)\n"
-    "sys.exit('torch was loaded' if 'torch' in sys.modules else 0)"
+    "from strop.cli.main import main\n"
+    "try:\n"
+    "    main()\n"
+    "except SystemExit as ended:\n"
+    "    sys.exit('torch was loaded' if 'torch' in sys.modules else ended.code)"
 )
+NO_SUCH_RECIPE = 2
 
 
 def main() -> None:
@@ -36,18 +42,25 @@ def main() -> None:
     say_machine(__doc__.splitlines()[0])
     n_times = 3 if asked.quick else 7
     with tempfile.TemporaryDirectory() as work:
-        run = small_run(Path(work))
+        run, begun = small_run(Path(work)), Path(work) / "begun"
+        begun.mkdir()
+        shutil.copy(run / "recipe.yaml", begun)
         recipe = str(REPOSITORY / "recipes" / "question-routing.yaml")
         starts = {
             "import strop": ["-c", "import strop, sys; sys.exit('torch' in sys.modules)"],
-            "strop check": ["-c", ASKING, "check", "--help"],
-            "strop report": ["-c", ASKING, "report", "--help"],
+            "strop --help": ["-c", ASKING, "--help"],
+            "strop schema": ["-c", ASKING, "schema"],
+            "strop check": ["-c", ASKING, "check", f"{work}/none.yaml"],
+            "strop report": ["-c", ASKING, "report", str(begun)],
         }
         wholes = {
             "strop check recipes/question-routing.yaml": ["-c", ASKING, "check", recipe],
             "strop report on a small run": ["-c", ASKING, "report", str(run)],
         }
-        found = {name: median_seconds(arguments, n_times) for name, arguments in (starts | wholes).items()}
+        found = {
+            name: median_seconds(arguments, n_times, exit_code=NO_SUCH_RECIPE if name == "strop check" else 0)
+            for name, arguments in (starts | wholes).items()
+        }
     for name, seconds in found.items():
         print(f"  {name}: {seconds:.2f} s" + ("" if name in starts else " (the whole command)"))
     slowest = max(found[name] for name in starts)
@@ -62,19 +75,23 @@ def main() -> None:
     )
 
 
-def median_seconds(arguments: Sequence[str], n_times: int) -> float:
-    """Median wall time of a command in fresh processes; the command must exit with 0."""
+def median_seconds(arguments: Sequence[str], n_times: int, *, exit_code: int) -> float:
+    """Median wall time of a command in fresh processes; the command must end with the exit code."""
     times = []
     for _ in range(n_times + 1):
         began = time.monotonic()
-        subprocess.run(
+        ended = subprocess.run(
             [sys.executable, *arguments],
-            check=True,
+            check=False,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             env={**os.environ, **QUIET},
             cwd=REPOSITORY,
         )
         times.append(time.monotonic() - began)
+        if ended.returncode != exit_code:
+            raise SystemExit(f"{' '.join(arguments[2:])} ended with {ended.returncode}: {ended.stderr}")
     return statistics.median(times[1:])
 
 
