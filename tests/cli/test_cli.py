@@ -88,7 +88,7 @@ def test_predict_keeps_all_rows_and_columns(run: Path, tmp_path: Path) -> None:
         writer.writerows([["note", "text"], ["first", "the cat sat"], ["blank", ""], ["third", "학생, 질문\n둘"]])
     done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "labelled.csv"))
     assert done.returncode == 0, done.stderr
-    assert "1 rows have no text" in done.stdout
+    assert "rows without text: 1;" in done.stdout
     with (tmp_path / "labelled.csv").open(newline="", encoding="utf-8") as file:
         labelled = list(csv.DictReader(file))
     assert [row["note"] for row in labelled] == ["first", "blank", "third"]

@@ -30,4 +30,4 @@ def predict(
     write_table(output, columns)
     for note in notes:
         out.print(f"  note: {note}", style="dim")
-    out.print(f"{new.dataset.n_rows} rows labelled: {output}", soft_wrap=True)
+    out.print(f"labelled rows: {new.dataset.n_rows}, in {output}", soft_wrap=True)

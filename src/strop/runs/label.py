@@ -42,7 +42,7 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     notes = [entry.what for entry in new.entries]
     n_blank = int(new.is_blank.sum())
     if n_blank:
-        notes.append(f"{n_blank} rows have no text: their label is the model's guess from nothing")
+        notes.append(f"rows without text: {n_blank}; their label is the model's guess from nothing")
     if new.dataset.target is not None:
         unknown = sorted(set(new.dataset.target.tolist()) - set(run.labels) - {""})
         if unknown:
