@@ -46,6 +46,12 @@ def test_labels_that_sort_differently_as_text_keep_their_columns(tiny_encoder: P
     assert fitted.predict_proba(TEXTS[:1])[0, 0] > 0.5
 
 
+def test_labels_that_cleaning_would_change_come_back_as_they_were(tiny_encoder: Path) -> None:
+    labels = np.array(["code ", ""] * 20)
+    fitted = classifier(tiny_encoder).fit(TEXTS, labels)
+    assert fitted.predict(TEXTS[:2]).tolist() == ["code ", ""]
+
+
 def test_it_can_be_cloned_cross_validated_and_pickled(tiny_encoder: Path, fitted: strop.TextClassifier) -> None:
     assert clone(fitted).get_params()["model"] == str(tiny_encoder)
     assert cross_val_score(classifier(tiny_encoder), TEXTS, LABELS, cv=2).shape == (2,)
@@ -55,7 +61,10 @@ def test_it_can_be_cloned_cross_validated_and_pickled(tiny_encoder: Path, fitted
 
 def test_a_named_folder_keeps_the_run(tmp_path: Path, tiny_encoder: Path) -> None:
     fitted = classifier(tiny_encoder, runs=str(tmp_path / "kept")).fit(TEXTS, LABELS)
-    assert (tmp_path / "kept" / "text-classifier" / "report.html").exists()
+    (first,) = (tmp_path / "kept").glob("text-classifier-*/report.html")
+    fitted.fit(TEXTS, 1 - LABELS)
+    assert fitted.predict(TEXTS[:2]).tolist() == [1, 0]
+    assert first.exists()
     assert fitted.run_.scores.part == "validation"
 
 

@@ -192,6 +192,24 @@ def test_data_that_changed_under_a_run_are_refused(
         strop.fit(tiny_recipe, runs=tmp_path, data__path=str(data))
 
 
+def test_a_finished_run_refuses_changed_data(tmp_path: Path, tiny_recipe: dict[str, Any], tiny_rows: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_bytes(tiny_rows.read_bytes())
+    fast = {"data__path": str(data), "stages": [{"epochs": 0.1}], "evaluation__baselines": ["majority"]}
+    strop.fit(tiny_recipe, runs=tmp_path, **fast)
+    with data.open("a", newline="") as file:
+        csv.writer(file).writerow(["new", "the cat sat", "a"])
+    with pytest.raises(RunError, match="the data must stay as they were when the run began"):
+        strop.fit(tiny_recipe, runs=tmp_path, **fast)
+
+
+def test_a_mended_recipe_may_use_the_name_of_a_failed_attempt(tmp_path: Path, tiny_recipe: dict[str, Any]) -> None:
+    with pytest.raises(DataError):
+        strop.fit(tiny_recipe, runs=tmp_path, data__target="lable")
+    run = strop.fit(tiny_recipe, runs=tmp_path, stages=[{"epochs": 0.1}], evaluation__baselines=["majority"])
+    assert run.recipe.data.target == "label"
+
+
 def test_scores_of_an_unfinished_run_are_refused(tmp_path: Path, tiny_recipe: dict[str, Any]) -> None:
     class StopHereError(Exception):
         pass

@@ -14,7 +14,7 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     out.print(audit_view(checked.audit))
     out.print(split_view(checked.split, checked.label_of))
     for entry in checked.entries:
-        out.print(f"  {entry.kind}: {entry.what}" + (f" ({entry.n_rows} rows)" if entry.n_rows else ""), markup=False)
+        out.print(f"  {entry.kind}: {entry.what}" + (f" ({entry.n_rows} rows)" if entry.n_rows else ""))
     memory, located = checked.memory, checked.located
     needs = {
         "weights": memory.weights_gib,
@@ -27,6 +27,6 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     model = f"{located.name} ({located.n_parameters / 1e6:.1f} million weights, from a {located.source})"
     out.print(memory_view(needs, memory.available_gib, memory.advice, model))
     if memory.fits:
-        out.print(f"[green]ready[/green]: strop fit {recipe}", soft_wrap=True)
+        out.print(f"ready: strop fit {recipe}", soft_wrap=True)
     else:
-        out.print("[yellow]the memory may not do[/yellow]: see the advice above", soft_wrap=True)
+        out.print("the memory may not do: see the advice above", soft_wrap=True)

@@ -51,13 +51,13 @@ class ProgressBars:
     def station_began(self, name: str) -> None:
         """Print a line."""
         self._drop_bar()
-        out.print(f"[dim]-[/dim] {name}")
+        out.print(f"- {name}")
 
     def stage_began(self, name: str, n_steps: int, step: int) -> None:
         """Show a bar."""
         self._drop_bar()
         self.n_steps, self.best = n_steps, ""
-        out.print(f"[dim]-[/dim] {name}" + (f", going on after step {step} of {n_steps}" if step else ""))
+        out.print(f"- {name}" + (f", going on after step {step} of {n_steps}" if step else ""))
         self.bar = self.bars.add_task("  steps", total=n_steps, completed=step, news="")
 
     def step_done(self, step: int, loss: float, learning_rate: float) -> None:
@@ -74,7 +74,7 @@ class ProgressBars:
         if is_best:
             self.best = f"best {primary} {value:.3f}"
         shown = ", ".join(f"{name} {number:.4f}" for name, number in metrics.items())
-        out.print(f"  step {step}: {shown}" + ("  [green]best[/green]" if is_best else ""))
+        out.print(f"  step {step}: {shown}" + ("  best" if is_best else ""))
 
     def rows_done(self, n_done: int, n_rows: int) -> None:
         """Move the bar of a prediction."""

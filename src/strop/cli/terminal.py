@@ -5,8 +5,9 @@ from rich.text import Text
 
 from strop.errors import StropError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Words of the data may look like markup; they are printed as they are.
+out = Console(highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def print_error(error: StropError) -> None:

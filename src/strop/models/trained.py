@@ -70,7 +70,8 @@ def save_trained(
         transformer.save_pretrained(work)
         for pattern in TOKENIZER_FILES:
             for file in located.folder.glob(pattern):
-                shutil.copyfile(file, work / file.name)
+                if file.is_file():
+                    shutil.copyfile(file, work / file.name)
         if network.head is not None:
             save_file(
                 {name: value.contiguous().cpu() for name, value in network.head.state_dict().items()}, work / HEAD

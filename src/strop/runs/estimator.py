@@ -1,5 +1,6 @@
 """A scikit-learn compatible classifier of texts."""
 
+import hashlib
 import shutil
 import tempfile
 import weakref
@@ -13,6 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 
+from strop.data.values import normalized
 from strop.data.write import write_table
 from strop.runs.fit import fit
 
@@ -84,10 +86,13 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = unique_labels(target)
         names = self._label_names()
         folder = Path(self.runs) if self.runs is not None else self._temporary_folder()
-        data = folder / "rows.parquet"
+        # Every set of rows and parameters has a run of its own, so that fitting again never finds an older one.
+        key = hashlib.sha256(repr((texts, target.tolist(), sorted(self.get_params().items(), key=str))).encode())
+        name = f"text-classifier-{key.hexdigest()[:12]}"
+        data = folder / f"{name}.parquet"
         by_class = dict(zip(self.classes_.tolist(), names, strict=True))
         write_table(data, {"text": texts, "label": [by_class[label] for label in target.tolist()]})
-        self.run_ = fit(self._recipe(data), runs=folder, **self._overrides())
+        self.run_ = fit(self._recipe(name, data), runs=folder, **self._overrides())
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
@@ -116,16 +121,18 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _label_names(self) -> list[str]:
         names = [str(label) for label in self.classes_.tolist()]
-        return names if len(set(names)) == len(names) else [f"class-{at}" for at in range(len(names))]
+        # Labels that reading would clean, or that look alike as text, are numbered.
+        is_kept = len(set(names)) == len(names) and all(name and name == normalized(name) for name in names)
+        return names if is_kept else [f"class-{at}" for at in range(len(names))]
 
     def _temporary_folder(self) -> Path:
         folder = Path(tempfile.mkdtemp(prefix="strop-"))
         self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return folder
 
-    def _recipe(self, data: Path) -> dict[str, Any]:
+    def _recipe(self, name: str, data: Path) -> dict[str, Any]:
         recipe: dict[str, Any] = {
-            "name": "text-classifier",
+            "name": name,
             "data": {"path": str(data), "text": ["text"], "target": "label"},
             "model": {"name": self.model, "pooling": self.pooling, "adapter": self.adapter and dict(self.adapter)},
             "split": {"test_fraction": 0.0, "validation_fraction": self.validation_fraction},

@@ -62,7 +62,7 @@ def resolve_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: M
     """
     import json
 
-    texts = [f"{key.replace('__', '.')}={json.dumps(value)}" for key, value in overrides.items()]
+    texts = [f"{key.replace('__', '.')}={json.dumps(value, ensure_ascii=False)}" for key, value in overrides.items()]
     if isinstance(recipe, str | Path):
         return read_recipe(Path(recipe), texts)
     content = recipe.model_dump(mode="json") if isinstance(recipe, Recipe) else recipe

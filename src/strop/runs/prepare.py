@@ -56,12 +56,15 @@ class Prepared:
 
 
 def claim_folder(recipe: Recipe, folder: RunFolder) -> None:
-    """Write the recipe into a new run folder, or check that the run there is of the same recipe.
+    """Write the recipe into a new run folder, or check that the run there is of the same recipe and data.
+
+    A run that never came past its split holds nothing that the recipe could contradict: it is begun anew.
 
     Raises:
-        RunError: The run there was made by another recipe.
+        RunError: The run there was made by another recipe, or the data file has changed since.
     """
-    if not folder.recipe.exists():
+    if not (folder.split / "split.json").exists():
+        folder.ledger.path.unlink(missing_ok=True)
         write_text(folder.recipe, dump_recipe(recipe))
         return
     differences = differing_keys(read_recipe(folder.recipe), recipe)
@@ -71,6 +74,15 @@ def claim_folder(recipe: Recipe, folder: RunFolder) -> None:
             must="a run is continued by the recipe that began it",
             came="it differs at " + "; ".join(differences[:8]),
             do="give the new run a name of its own (name=...), or take the recipe from the run folder",
+        )
+        raise RunError(problem)
+    digest, before = _file_digest(Path(recipe.data.path)), folder.read_about().get("data_sha256")
+    if digest is not None and before is not None and digest != before:
+        problem = Problem(
+            where=recipe.data.path,
+            must="the data must stay as they were when the run began",
+            came="the file has changed since",
+            do="give the new run a name of its own (name=...)",
         )
         raise RunError(problem)
 
@@ -106,17 +118,7 @@ def _required(target: Strings | None) -> Strings:
 
 def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple[Dataset, Split]:
     """Rows and split; the split is written last, so that where it stands the rows stand too."""
-    digest = _file_digest(Path(recipe.data.path))
     if (folder.split / "split.json").exists():
-        before = folder.read_about().get("data_sha256")
-        if digest is not None and before is not None and digest != before:
-            problem = Problem(
-                where=recipe.data.path,
-                must="the data must stay as they were when the run began",
-                came="the file has changed since",
-                do="give the new run a name of its own (name=...)",
-            )
-            raise RunError(problem)
         split = Split.load(folder.split)
         return _together(Dataset.load(folder.open_data), Dataset.load(folder.sealed_data)), split
     watcher.station_began("reading the data")
@@ -125,7 +127,7 @@ def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tupl
     result = make_split(read.dataset, recipe.split, recipe.seed)
     split = result.split
     folder.ledger.write_all([*read.entries, *result.entries])
-    folder.update_about(data_sha256=digest, data_fingerprint=read.dataset.fingerprint)
+    folder.update_about(data_sha256=_file_digest(Path(recipe.data.path)), data_fingerprint=read.dataset.fingerprint)
     open_rows, sealed_rows = read.dataset.select(split.open_ids), read.dataset.select(split.test)
     open_rows.save(folder.open_data)
     sealed_rows.save(folder.sealed_data)
