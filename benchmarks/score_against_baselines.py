@@ -6,7 +6,7 @@ e5-small for all. Intervals are bootstrapped over all judged rows, differences a
 many seconds of training as Strop used for its stages and, having no checkpoint to choose, trains on the
 validation rows too.
 
-    python benchmarks/score_against_baselines.py            # about 75 minutes on 2 cores
+    python benchmarks/score_against_baselines.py            # about 75 minutes on 2 busy cores
     python benchmarks/score_against_baselines.py --quick    # one small round of sib200_ko
 """
 

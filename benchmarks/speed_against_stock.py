@@ -5,7 +5,7 @@ The clock of both sides starts when data and model begin to be loaded (libraries
 tokenizing, every evaluation and, on Strop's side, audit, split and checkpoints. The goal of each pair is the time to
 the stock script's best score.
 
-    python benchmarks/speed_against_stock.py            # about 45 minutes on 2 cores
+    python benchmarks/speed_against_stock.py            # an hour or more on 2 cores (estimated)
     python benchmarks/speed_against_stock.py --quick    # a small version; ratios are rougher
 """
 
