@@ -1,11 +1,11 @@
 """Does a causal model with a classification head beat TF-IDF, by LoRA and by QLoRA?
 
-Three pairs of data and model, each by adapters on a base in the precision of the machine and on a base in 4 bits:
-gemma3-270m on sib200_ko, smollm2 on the English sample of question routing, and smollm2 on sib200_ko. The last pair
-does not count towards the goal: smollm2 has seen next to no Korean, and the line says what that costs. Training takes
-4 epochs. Of sib200_ko 300 training rows are used (of 85 % of train.tsv; the other 15 % choose the checkpoint); all 99
-rows of dev.tsv are the sealed test part. Of the sample 450 rows are drawn and split by Strop. The test part is opened
-once, at the end; majority and TF-IDF are trained and judged on the same rows. Every run has a process of its own.
+Two pairs of data and model, each by adapters on a base in the precision of the machine and on a base in 4 bits:
+gemma3-270m on sib200_ko, and smollm2, which has seen next to no Korean, on the English sample of question routing.
+Training takes 4 epochs. Of sib200_ko 300 training rows are used (of 85 % of train.tsv; the other 15 % choose the
+checkpoint); all 99 rows of dev.tsv are the sealed test part. Of the sample 450 rows are drawn and split by Strop. The
+test part is opened once, at the end; majority and TF-IDF are trained and judged on the same rows. Every run has a
+process of its own.
 
 Tokens per second are tokens of training rows, padding left out, in the time of the optimiser's steps, evaluations left
 out. The peak is that of the whole process (on a CPU a 4-bit base saves little of it: it is loaded in full first), and
@@ -36,11 +36,10 @@ ROLES = {"text": ["text"], "target": "label", "id": "id"}
 
 @dataclass(frozen=True)
 class Pair:
-    """A model on a data set; `counts` says whether the goal is asked of it."""
+    """A model on a data set."""
 
     model: str
     data: str
-    counts: bool = True
 
     @property
     def is_tiny(self) -> bool:
@@ -53,7 +52,7 @@ class Pair:
         return "majority" if self.is_tiny else "tfidf"
 
 
-PAIRS = (Pair("gemma3-270m", "sib200_ko"), Pair("smollm2", "questions_en"), Pair("smollm2", "sib200_ko", counts=False))
+PAIRS = (Pair("gemma3-270m", "sib200_ko"), Pair("smollm2", "questions_en"))
 QUICK_PAIRS = (Pair("tiny-gemma3", "tiny_rows"),)
 
 
@@ -74,14 +73,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for pair in pairs:
             results += [measure(pair, way, Path(work), n_train=asked.rows, epochs=asked.epochs) for way in WAYS]
-    worst = min((one for one in results if one["counts"]), key=lambda one: float(one["ratio"]))
+    worst = min(results, key=lambda one: float(one["ratio"]))
     say_result(
         "causal_classifiers",
         ours=worst["ours"],
         peer=worst["peer"],
         ratio=worst["ratio"],
         goal=1.0,
-        met=all(one["met"] for one in results if one["counts"]),
+        met=all(one["met"] for one in results),
         pairs=results,
     )
 
@@ -107,7 +106,6 @@ def measure(pair: Pair, way: str, work: Path, *, n_train: int, epochs: float) ->
         "ratio": round(ours / peer, 3) if peer else 0.0,
         "goal": 1.0,
         "met": ours > peer,
-        "counts": pair.counts,
         **found,
     }
     say(result)

@@ -10,7 +10,18 @@ import strop
 
 LANGUAGE_MODEL_LIBRARIES = {"torch", "transformers", "peft", "accelerate", "tokenizers"}
 HEAVY_LIBRARIES = {"sklearn", "scipy", "matplotlib", "datasketch", "datasets", "pandas"}
-ROOMS_WITHOUT_TORCH = ("errors", "records", "recipe", "metrics", "data", "evaluation", "ensembling", "reporting", "cli")
+ROOMS_WITHOUT_TORCH = (
+    "errors",
+    "records",
+    "recipe",
+    "metrics",
+    "data",
+    "evaluation",
+    "ensembling",
+    "tasks",
+    "reporting",
+    "cli",
+)
 
 IMPORT_ALL_OF_A_ROOM = """
 import importlib, json, pkgutil, sys

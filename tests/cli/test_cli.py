@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -55,8 +56,27 @@ def test_check_shows_data_split_and_memory_and_writes_nothing(recipe_file: Path,
     assert done.returncode == 0, done.stderr
     for words in ("120 rows", "always answering", "tokens: 128 fit 100.0%", "test (sealed)", "memory about", "ready"):
         assert words in done.stdout, words
+    assert "labels of the 96 rows that are not sealed" in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert all(len(line) <= 80 for line in done.stdout.splitlines() if "strop fit" not in line and "memory" not in line)
+
+
+def test_check_ends_with_the_command_that_fits_what_was_checked(recipe_file: Path, tmp_path: Path) -> None:
+    overrides = ("stages.0.epochs=2", "evaluation.baselines=[majority, tfidf]", "name=other")
+    done = strop("check", str(recipe_file), *overrides, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()[-1]
+    assert said.startswith("ready: ")
+    assert shlex.split(said.removeprefix("ready: ")) == ["strop", "fit", str(recipe_file), *overrides]
+
+
+def test_check_refuses_what_fit_would_refuse_all_at_once(recipe_file: Path, tmp_path: Path) -> None:
+    overrides = ("stages.0.frozen=[word_embedings, layer.9.]", "report_to=[tensorboard]")
+    done = strop("check", str(recipe_file), *overrides, folder=tmp_path)
+    assert done.returncode == 2
+    assert "2 problems (RecipeError)" in done.stderr
+    assert "did you mean 'word_embeddings'?" in done.stderr
+    assert "ready" not in done.stdout
 
 
 def test_fit_again_runs_nothing_again(run: Path, recipe_file: Path) -> None:
@@ -118,6 +138,40 @@ def test_predict_refuses_rows_without_the_text_column(run: Path, tmp_path: Path)
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_predict_reads_new_rows_in_another_encoding_than_the_training_data(run: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "new.csv"
+    for encoding in ("utf-8", "cp949", "utf-16"):
+        rows.write_bytes("text\n서버가 꺼졌어요\n".encode(encoding))
+        for option in ((), ("--encoding", encoding)):
+            done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "out.csv"), *option)
+            assert done.returncode == 0, done.stderr
+            assert "서버가 꺼졌어요" in (tmp_path / "out.csv").read_text(encoding="utf-8")
+    done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "out.csv"), "--encoding", "utf-8")
+    assert done.returncode == 3
+    assert "name the right encoding with --encoding" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "words"),
+    [
+        ("nosuchfolder/out.csv", 6, "the folder 'nosuchfolder' must exist"),
+        ("rows.csv/out.csv", 6, "the folder 'rows.csv' must exist"),
+        ("folder/", 6, "the table must be written to a file"),
+        ("out.xlsx", 3, "a table must be in one of the formats"),
+    ],
+)
+def test_predict_refuses_an_output_that_cannot_be_before_it_reads_anything(
+    tmp_path: Path, output: str, code: int, words: str
+) -> None:
+    (tmp_path / "rows.csv").write_text("text\na\n")
+    (tmp_path / "folder").mkdir()
+    done = strop("predict", "no-such-run", "rows.csv", "-o", output, folder=tmp_path)
+    assert done.returncode == code
+    assert words in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["folder", "rows.csv"]
+
+
 def test_compare_on_test_rows_needs_opened_tests(run: Path, recipe_file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     fast = ("stages.0.epochs=0.1", "evaluation.baselines=[majority]", "name=other")
@@ -127,6 +181,17 @@ def test_compare_on_test_rows_needs_opened_tests(run: Path, recipe_file: Path, t
     assert "must have been opened before runs are compared on it" in " ".join(done.stderr.split())
     assert strop("evaluate", str(other), "--open-test").returncode == 0
     assert strop("compare", str(run), str(other), "--on-test").returncode == 5
+
+
+def test_every_comparison_on_test_rows_stands_in_the_ledgers(recipe_file: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        fast = ("stages.0.epochs=0.1", "evaluation.baselines=[majority]", f"name={name}", f"seed={len(name)}")
+        assert strop("fit", str(recipe_file), *fast, "--runs", str(tmp_path)).returncode == 0
+        assert strop("evaluate", str(tmp_path / name), "--open-test").returncode == 0
+    assert strop("compare", str(tmp_path / "one"), str(tmp_path / "two"), "--on-test").returncode == 0
+    for name in ("one", "two"):
+        words = "the opened test part was used to compare one, two (opening number 2)"
+        assert words in (tmp_path / name / "ledger.jsonl").read_text()
 
 
 def test_compare_says_what_can_be_told_apart(run: Path, recipe_file: Path, tmp_path: Path) -> None:
@@ -190,6 +255,39 @@ def test_a_second_process_on_the_same_run_is_refused(recipe_file: Path, tmp_path
     assert done.returncode == 5
     assert "one process at a time may write a run" in done.stderr
     assert f"process {os.getpid()}" in done.stderr
+
+
+def test_a_file_in_the_place_of_a_folder_is_said(recipe_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "somefile").write_text("x")
+    done = strop("fit", str(recipe_file), "--runs", "somefile", folder=tmp_path)
+    assert done.returncode == 6
+    assert "'somefile' is a file" in done.stderr
+    assert "  rule " in done.stderr
+    assert "Traceback" not in done.stderr
+    for verb in (("evaluate",), ("report",), ("compare", "somefile")):
+        done = strop(*verb, "somefile", folder=tmp_path)
+        assert done.returncode == 5
+        assert "Traceback" not in done.stderr
+
+
+STOPPED_IN_A_VERB = """
+import os, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from strop.cli import main as entry
+def wait():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)
+entry.app.command()(wait)
+sys.argv = ["strop", "wait"]
+entry.main()
+"""
+
+
+def test_a_stop_from_the_keyboard_is_said_in_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", STOPPED_IN_A_VERB], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr == "stopped: what is finished is kept, and the same command goes on from there\n"
+    assert done.stdout == ""
 
 
 def test_version_and_help() -> None:

@@ -1,5 +1,7 @@
 """The audit counts everything and names nothing that is sealed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,14 +42,32 @@ def audited(dataset, split, **more):
 
 def test_everything_is_counted(dataset, split):
     audit = audited(dataset, split, coverage={"128": 1.0}, tokens_quantiles={"0.5": 3.0})
-    assert audit.labels == (LabelCount("x", 5, 5 / 9), LabelCount("y", 3, 3 / 9), LabelCount("z", 1, 1 / 9))
-    assert audit.majority_accuracy == 5 / 9
-    assert audit.labels_once == ("z",)
     assert audit.duplicates == Duplicates(2, 2, 5, n_straddling_clusters=1, n_straddling_rows=3, n_straddling_pairs=2)
-    assert (audit.n_conflicting_texts, audit.n_conflicting_rows) == (2, 4)
     assert (audit.n_misread_rows, audit.n_blank_rows, audit.groups) == (2, 1, Groups(2, 5))
     assert audit.n_rows_by_part == {"test": 3, "train": 4, "validation": 2}
     assert (audit.fraction_fitting, audit.tokens_quantiles) == ({"128": 1.0}, {"0.5": 3.0})
+
+
+def test_labels_are_counted_over_rows_that_are_not_sealed(dataset, split):
+    # sealed are r3 (x), r4 (y) and r6 (x); r3 and r4 are one text
+    audit = audited(dataset, split)
+    assert audit.labels == (LabelCount("x", 3, 3 / 6), LabelCount("y", 2, 2 / 6), LabelCount("z", 1, 1 / 6))
+    assert audit.n_labelled_rows == 6
+    assert audit.majority_accuracy == 3 / 6
+    assert audit.labels_once == ("z",)
+    assert (audit.n_conflicting_texts, audit.n_conflicting_rows) == (1, 2)
+
+
+def test_other_labels_of_sealed_rows_change_nothing(dataset, split):
+    other = replace(dataset, target=strings(["x", "y", "x", "q", "q", "x", "q", "y", "z"]))
+    assert audited(other, split) == audited(dataset, split)
+
+
+def test_an_open_text_that_a_sealed_row_labels_otherwise_is_no_conflict(dataset, split):
+    sealed = [*split.test, "r1"]
+    moved = Split(strings([one for one in split.train if one != "r1"]), split.validation, strings(sealed))
+    audit = audited(dataset, moved)
+    assert (audit.n_conflicting_texts, audit.n_conflicting_rows, audit.conflicting_ids) == (0, 0, ())
 
 
 def test_sealed_rows_are_not_named(dataset, split):
@@ -58,6 +78,8 @@ def test_sealed_rows_are_not_named(dataset, split):
 
 def test_before_there_is_a_split_all_rows_are_open(dataset):
     audit = audited(dataset, None)
+    assert audit.labels == (LabelCount("x", 5, 5 / 9), LabelCount("y", 3, 3 / 9), LabelCount("z", 1, 1 / 9))
+    assert (audit.n_conflicting_texts, audit.n_conflicting_rows) == (2, 4)
     assert audit.conflicting_ids == (("r0", "r1"), ("r3", "r4"))
     assert audit.misread_ids == ("r5", "r6")
     assert audit.n_rows_by_part == {}

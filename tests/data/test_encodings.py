@@ -94,3 +94,27 @@ def test_misread_text_is_recognised(text):
 )
 def test_sound_text_is_left_alone(text):
     assert not looks_misread(text)
+
+
+def test_the_expected_encoding_is_taken_only_where_the_bytes_leave_it_open():
+    # A mark, UTF-8 and UTF-16 are certain, whatever is expected.
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-le"):
+        assert decoded(KOREAN.encode(encoding), FILE, None, expected="cp949") == (KOREAN, encoding)
+    # One short cell in Chinese could be anything: in CP949 it is Hangul.
+    short = "text\n啊\n"
+    assert decoded(short.encode("gb2312"), FILE, None)[0] == "text\n가\n"
+    assert decoded(short.encode("gb2312"), FILE, None, expected="gb2312") == (short, "gb2312")
+
+
+@pytest.mark.parametrize("expected", ["utf-8", "latin-1", "utf-16", "ascii"])
+def test_an_expected_encoding_that_does_not_fit_is_passed_over(expected):
+    assert decoded(KOREAN.encode("cp949"), FILE, None, expected=expected) == (KOREAN, "cp949")
+
+
+def test_errors_name_what_sets_the_encoding():
+    with pytest.raises(DataError, match="do:   name the right encoding with --encoding, or leave it out"):
+        decoded(KOREAN.encode("cp949"), FILE, "utf-8", setting="--encoding")
+    with pytest.raises(DataError, match="if it is text, name its encoding with --encoding"):
+        decoded(bytes(range(256)), FILE, None, setting="--encoding")
+    with pytest.raises(DataError, match="--encoding: the encoding must be one that Python knows"):
+        decoded(b"x", FILE, "utf-9", setting="--encoding")

@@ -271,3 +271,24 @@ def test_new_rows_with_lists_for_text(write):
     path = write('[{"text": ["a"], "label": "x"}]', "rows.json")
     with pytest.raises(DataError, match=r"every value must be a text or a number\n  came: list in row 1"):
         read_new_rows(path, data_of("unused"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
+def test_new_rows_need_not_be_encoded_as_the_training_data_were(tmp_path, encoding):
+    path = tmp_path / "new.csv"
+    path.write_bytes("text\n서버가 꺼졌어요\n".encode(encoding))
+    for of_the_recipe in ("cp949", "utf-8", None):
+        new = read_new_rows(path, data_of("unused", encoding=of_the_recipe))
+        assert new.dataset.texts["text"].tolist() == ["서버가 꺼졌어요"]
+
+
+def test_the_encoding_of_the_recipe_serves_new_rows_where_it_is_open(tmp_path):
+    path = tmp_path / "new.csv"
+    path.write_bytes("text\n啊\n".encode("gb2312"))
+    new = read_new_rows(path, data_of("unused", encoding="gb2312"))
+    assert new.dataset.texts["text"].tolist() == ["啊"]
+    what = "The file was read as GB2312, as the training data were; --encoding overrides it"
+    assert [entry.what for entry in new.entries] == [what]
+    assert read_new_rows(path, data_of("unused"), encoding="gb2312").dataset.texts["text"].tolist() == ["啊"]
+    with pytest.raises(DataError, match=r"(?s)must be text in utf-8.*name the right encoding with --encoding"):
+        read_new_rows(path, data_of("unused", encoding="gb2312"), encoding="utf-8")

@@ -6,15 +6,14 @@ import pytest
 
 from strop.data.roles import (
     column_of_strings,
+    missing_columns,
     mixed_labels,
-    must_have,
     needed_columns,
     nested_values,
     parts_of,
     row_names,
 )
 from strop.data.tables import Table
-from strop.errors import DataError
 from strop.recipe.sections import Data
 
 PATH = Path("rows.csv")
@@ -34,10 +33,15 @@ def test_needed_columns_name_the_recipe_path():
     }
 
 
+def test_metadata_columns_are_needed():
+    data = Data(path="x", text="body", targets="score_*", categorical=["host", "body"], numeric="n_views")
+    assert needed_columns(data) == {"body": "data.text.0", "host": "data.categorical.0", "n_views": "data.numeric.0"}
+
+
 def test_missing_columns_are_said_all_at_once():
-    with pytest.raises(DataError) as caught:
-        must_have(table(text=["a"], labels=["x"]), {"txt": "data.text.0", "label": "data.target", "text": "data.id"})
-    assert [(problem.where, problem.came, problem.do) for problem in caught.value.problems] == [
+    needed = {"txt": "data.text.0", "label": "data.target", "text": "data.id"}
+    problems = missing_columns(table(text=["a"], labels=["x"]), needed)
+    assert [(problem.where, problem.came, problem.do) for problem in problems] == [
         ("rows.csv: data.text.0", "no column 'txt'", "did you mean 'text'?"),
         ("rows.csv: data.target", "no column 'label'", "did you mean 'labels'?"),
     ]

@@ -144,8 +144,18 @@ def test_given_parts_without_validation_rows():
     assert sizes(result.split) == (68, 12, 20)
     assert result.split.test.tolist() == [f"r{number}" for number in range(80, 100)]
     assert any(entry.what.startswith("The data give no validation rows") for entry in result.entries)
+    assert not any("no test rows" in entry.what for entry in result.entries)
     with pytest.raises(DataError, match="there must be validation rows to choose the checkpoint by"):
         make_split(dataset, SplitPlan(validation_fraction=0.0), 0)
+
+
+@pytest.mark.parametrize("plan", [SplitPlan(), SplitPlan(folds=2)])
+def test_given_parts_without_test_rows(plan):
+    result = make_split(rows(["a", "b"] * 15, parts=["train"] * 20 + ["validation"] * 10), plan, 0)
+    assert len(result.split.test) == 0
+    (entry,) = [entry for entry in result.entries if "test rows" in entry.what]
+    what = "The data give no test rows: nothing is sealed, so no rows are left to judge the finished run by"
+    assert (entry.kind, entry.station, entry.what) == ("note", "split", what)
 
 
 def test_given_parts_with_folds():

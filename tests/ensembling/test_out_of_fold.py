@@ -13,7 +13,7 @@ def predictions(ids: str, probabilities: list[list[float]], *, fold: int = 0, pa
     return Predictions(
         ids=strings(list(ids)),
         labels=("no", "yes"),
-        logits_RL=np.log(np.array(probabilities, dtype=np.float32).reshape(n_rows, 2)),
+        outputs_RL=np.log(np.array(probabilities, dtype=np.float32).reshape(n_rows, 2)),
         part=strings([part] * n_rows),
         seen_R=np.zeros(n_rows, dtype=np.bool_),
         fold_R=np.full(n_rows, fold),
@@ -54,17 +54,17 @@ def test_the_average_is_of_probabilities():
     other = predictions("ab", [[0.5, 0.5], [0.4, 0.6]], fold=1, part="test")
     mean = average_folds([one, other], {"system": "model"})
     np.testing.assert_allclose(mean.probabilities_RL(), [[0.7, 0.3], [0.3, 0.7]], rtol=1e-6)
-    np.testing.assert_allclose(mean.logits_RL, np.log([[0.7, 0.3], [0.3, 0.7]]), rtol=1e-6)
+    np.testing.assert_allclose(mean.outputs_RL, np.log([[0.7, 0.3], [0.3, 0.7]]), rtol=1e-6)
     assert mean.fold_R.tolist() == [-1, -1]
     assert mean.part.tolist() == ["test", "test"]
     assert mean.made_by == {"system": "model"}
 
 
 def test_one_overconfident_model_does_not_outvote_the_others():
-    sure = replace(predictions("a", [EVEN]), logits_RL=np.array([[500.0, -500.0]], dtype=np.float32))
+    sure = replace(predictions("a", [EVEN]), outputs_RL=np.array([[500.0, -500.0]], dtype=np.float32))
     mean = average_folds([sure, *[predictions("a", [[0.2, 0.8]])] * 2], {})
     np.testing.assert_allclose(mean.probabilities_RL(), [[1.4 / 3, 1.6 / 3]], rtol=1e-6)
-    assert np.isfinite(average_folds([sure], {}).logits_RL).all()
+    assert np.isfinite(average_folds([sure], {}).outputs_RL).all()
 
 
 def test_a_row_that_one_model_has_seen_counts_as_seen():

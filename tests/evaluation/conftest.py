@@ -27,7 +27,7 @@ def make_predictions() -> Make:
         return Predictions(
             ids=strings([f"r{at}" for at in range(n_rows)]),
             labels=LABELS,
-            logits_RL=logits_RL.astype(np.float32),
+            outputs_RL=logits_RL.astype(np.float32),
             part=strings([part] * n_rows),
             seen_R=np.zeros(n_rows, dtype=np.bool_),
             fold_R=np.full(n_rows, -1),

@@ -139,7 +139,7 @@ def test_every_disagreement_of_runs_is_named(make_predictions, targets):
 
 def test_broken_logits_are_refused(make_predictions, targets):
     one = make_predictions(n_rows=6)
-    broken = replace(one, logits_RL=np.full_like(one.logits_RL, np.nan))
+    broken = replace(one, outputs_RL=np.full_like(one.outputs_RL, np.nan))
     with pytest.raises(RunError, match="predictions of b: every logit must be a finite number"):
         compare_runs({"a": one, "b": broken}, targets("a", "b"), evaluation=QUICK, seed=0)
 

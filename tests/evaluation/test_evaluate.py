@@ -35,7 +35,7 @@ def test_what_is_scored_is_named(scored):
 
 
 def test_scores_are_those_of_scikit_learn(make_predictions, scored):
-    target_R, predicted_R = np.arange(90) % 3, make_predictions(strength=2.0).logits_RL.argmax(axis=1)
+    target_R, predicted_R = np.arange(90) % 3, make_predictions(strength=2.0).outputs_RL.argmax(axis=1)
     assert scored.primary_score.value == pytest.approx(peer.f1_score(target_R, predicted_R, average="macro"))
     report = peer.classification_report(target_R, predicted_R, target_names=scored.labels, output_dict=True)
     for one in scored.model.classes:
@@ -83,9 +83,9 @@ def test_a_difference_is_signed_so_that_positive_favours_the_model(make_predicti
 
 def test_a_paired_interval_is_narrower_than_the_scores_own(make_predictions, target):
     model = make_predictions(strength=1.0)
-    logits_RL = model.logits_RL.copy()
+    logits_RL = model.outputs_RL.copy()
     logits_RL[:5] = logits_RL[:5, [1, 2, 0]]
-    nearly = replace(model, logits_RL=logits_RL)
+    nearly = replace(model, outputs_RL=logits_RL)
     scores = score_predictions(model, target(90), baselines={"b": nearly}, evaluation=QUICK, part="test", seed=0)
     own, paired = scores.primary_score, scores.differences[0]
     assert paired.high - paired.low < 0.6 * (own.high - own.low)
@@ -93,10 +93,10 @@ def test_a_paired_interval_is_narrower_than_the_scores_own(make_predictions, tar
 
 def test_the_temperature_is_of_all_rows_and_its_scores_are_cross_fitted(make_predictions, target):
     model, target_R = make_predictions(strength=1.5), np.arange(90) % 3
-    sure = replace(model, logits_RL=6 * model.logits_RL)
+    sure = replace(model, outputs_RL=6 * model.outputs_RL)
     scores = score_predictions(sure, target(90), baselines={}, evaluation=QUICK, part="validation", seed=5)
-    assert scores.temperature == fit_temperature(sure.logits_RL, target_R)
-    expected_RL = cross_fitted_probabilities(sure.logits_RL, target_R, seed=5)
+    assert scores.temperature == fit_temperature(sure.outputs_RL, target_R)
+    expected_RL = cross_fitted_probabilities(sure.outputs_RL, target_R, seed=5)
     assert scores.calibrated["log_loss"].value == pytest.approx(METRICS["log_loss"].value(target_R, expected_RL))
     assert scores.calibrated["log_loss"].value < scores.model.metrics["log_loss"].value
     assert scores.calibrated["calibration_error"].value < scores.model.metrics["calibration_error"].value
@@ -108,7 +108,7 @@ def test_groups_are_held_out_of_the_temperature_whole(make_predictions, target):
     found = score_predictions(
         model, target(90), baselines={}, evaluation=QUICK, part="validation", seed=5, groups=groups
     )
-    expected_RL = cross_fitted_probabilities(model.logits_RL, target_R, seed=5, group_R=group_R)
+    expected_RL = cross_fitted_probabilities(model.outputs_RL, target_R, seed=5, group_R=group_R)
     assert found.calibrated["log_loss"].value == pytest.approx(
         METRICS["log_loss"].value(target_R, expected_RL), abs=1e-12
     )
@@ -118,7 +118,7 @@ def test_a_temperature_of_other_rows_is_applied_as_it_is(make_predictions, targe
     model, target_R = make_predictions(strength=1.5), np.arange(90) % 3
     scores = score_predictions(model, target(90), baselines={}, evaluation=QUICK, part="test", seed=0, temperature=2.5)
     assert scores.temperature == 2.5
-    expected = METRICS["log_loss"].value(target_R, softmax(model.logits_RL.astype(float) / 2.5, axis=1))
+    expected = METRICS["log_loss"].value(target_R, softmax(model.outputs_RL.astype(float) / 2.5, axis=1))
     assert scores.calibrated["log_loss"].value == pytest.approx(expected)
 
 

@@ -34,9 +34,9 @@ def test_there_must_be_rows(make_predictions):
 
 def test_logits_must_be_finite(make_predictions):
     model = make_predictions(n_rows=6)
-    logits_RL = model.logits_RL.copy()
+    logits_RL = model.outputs_RL.copy()
     logits_RL[[2, 4], 1] = np.nan
-    broken = replace(model, logits_RL=logits_RL)
+    broken = replace(model, outputs_RL=logits_RL)
     with pytest.raises(RunError) as caught:
         refuse_unfair_rows(broken, {}, "test")
     assert caught.value.problems[0].came == "NaN or infinity in 2 of 6 rows, for example in 'r2'"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from strop.inference.predict import pooled_features, predict_logits
+from strop.inference.predict import predict_logits, window_features
 from strop.models.load import build_network, load_body
 from strop.models.locate import locate_model
 from strop.models.precision import make_accelerator
@@ -60,7 +60,7 @@ def test_features_are_pooled_states_of_the_pretrained_body(tiny_encoder: Path) -
     tokenizer = TextTokenizer.from_folder(located.folder)
     examples = make_examples(strings(["a", "b", "c", "d"]), strings(TEXTS), tokenizer, Text(max_length_tokens=64))
     body = load_body(model, located, pad_id=tokenizer.pad_id, device=accelerator.device)
-    found = pooled_features(body, examples, accelerator, pad_id=tokenizer.pad_id)
+    found = window_features(body, examples, accelerator, pad_id=tokenizer.pad_id)
     plain = AutoModel.from_pretrained(tiny_encoder).eval()
     ids = torch.from_numpy(examples.window(0).astype(np.int64)).unsqueeze(0)
     with torch.no_grad():

@@ -1,16 +1,17 @@
 """Trained folders: they give back the same logits, and plain transformers and peft load them."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from strop.errors import ModelError
 from strop.models.load import build_network, count_parameters
 from strop.models.locate import locate_model
-from strop.models.network import Network
+from strop.models.network import Inputs, Network
 from strop.models.trained import load_trained, save_trained
 from strop.recipe.load import resolve
 from strop.recipe.sections import Recipe
@@ -140,3 +141,39 @@ def test_an_unknown_target_module_is_said(tiny_encoder: Path) -> None:
     recipe = recipe_of(tiny_encoder, adapter={"target_modules": ["qurey"]})
     with pytest.raises(ModelError, match=r"came: 'qurey'\n  do:   did you mean 'query'\?"):
         build_network(recipe.model, locate_model(recipe.model), LABELS, pad_id=0, device=CPU, seed=1)
+
+
+def test_an_adapter_is_loaded_on_the_base_it_was_trained_on_wherever_one_stands(tmp_path, tiny_encoder) -> None:
+    base = shutil.copytree(tiny_encoder, tmp_path / "base")
+    before = saved(recipe_of(base, pooling="mean", adapter={"rank": 4}), tmp_path / "model")
+    trained = load_trained(tmp_path / "model", CPU)
+    with torch.no_grad():
+        torch.testing.assert_close(trained.network(IDS, MASK), before)
+
+
+def test_an_adapter_is_refused_on_other_weights(tmp_path: Path, tiny_encoder: Path) -> None:
+    base = shutil.copytree(tiny_encoder, tmp_path / "base")
+    saved(recipe_of(base, pooling="mean", adapter={"rank": 4}), tmp_path / "model")
+    weights = load_file(base / "model.safetensors")
+    save_file({name: value + 1e-3 for name, value in weights.items()}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="an adapter is used on the very weights that it was trained on") as caught:
+        load_trained(tmp_path / "model", CPU)
+    assert "put the original base model back" in str(caught.value)
+
+
+def test_metadata_parts_and_hidden_layers_are_loaded_again(tmp_path: Path, tiny_encoder: Path) -> None:
+    recipe = recipe_of(tiny_encoder, head_hidden=[5])
+    located = locate_model(recipe.model)
+    inputs = Inputs(segments=(0, 0, 1), n_metadata=2, is_regression=True)
+    network = build_network(recipe.model, located, LABELS, pad_id=0, device=CPU, seed=1, inputs=inputs).eval()
+    part, metadata = torch.ones_like(IDS), torch.ones(len(IDS), 2)
+    with torch.no_grad():
+        before = network(IDS, MASK, part, metadata)
+    learnt = {"targets": {"low": [0.0], "high": [2.0]}}
+    save_trained(
+        network, tmp_path / "model", recipe=recipe, located=located, labels=LABELS, pad_id=0, preprocessing=learnt
+    )
+    trained = load_trained(tmp_path / "model", CPU)
+    assert (trained.network.inputs, trained.preprocessing) == (inputs, learnt)
+    with torch.no_grad():
+        torch.testing.assert_close(trained.network(IDS, MASK, part, metadata), before)

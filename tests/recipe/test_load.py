@@ -92,7 +92,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.samp
 def test_any_text_and_any_number_survive_writing_and_reading(text, rate):
     content = {
         **CONTENT,
-        "data": {"path": text, "text": [text], "target": text},
+        "data": {"path": text, "text": [f"{text} and more"], "target": text},
         "stages": [{"learning_rate": rate}],
     }
     recipe = resolve(content)
@@ -169,9 +169,9 @@ def test_a_value_that_is_no_choice_is_answered_with_the_closest():
 
 def test_what_has_no_default_must_be_given():
     problems = problems_of({"name": "a", "data": {"path": "x"}})
-    assert list(problems) == ["recipe: data.text", "recipe: data.target", "recipe: model"]
-    assert {problem.must for problem in problems.values()} == {"this entry must be given, it has no default"}
-    assert problems["recipe: data.target"].do == "The column that holds the label."
+    assert list(problems) == ["recipe: data.text", "recipe: model", "recipe: data.target"]
+    assert problems["recipe: data.text"].must == "this entry must be given, it has no default"
+    assert problems["recipe: data.target"].must == "the task 'classify' needs the column that holds the label"
     assert problems["recipe: model"].do == "The pretrained model and what is put on it."
 
 

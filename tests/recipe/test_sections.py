@@ -22,18 +22,31 @@ SECTIONS = [kind for kind in vars(sections).values() if isinstance(kind, type) a
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (
-            ["stages.0.trainable=adapter"],
-            r"stages\.0\.trainable is 'adapter': the recipe must have a section model\.ad",
-        ),
-        (["model.adapter.rank=8"], r"stages\.0\.trainable is 'all' but model\.adapter is set: say 'adapter'"),
-        (
-            ["model.adapter.rank=8", "stages=[{trainable: head}, {trainable: all}]"],
-            r"stages\.1\.trainable is 'all' but model\.adapter is set",
-        ),
-        (["split.validation_fraction=0"], r"split\.validation_fraction must be above 0 unless there are folds"),
+        (["stages.0.trainable=adapter"], r"stages\.0\.trainable: there must be an adapter to train"),
+        (["model.adapter.rank=8"], r"stages\.0\.trainable: with model\.adapter"),
+        (["model.adapter.rank=8", "stages=[{trainable: head}, {trainable: all}]"], r"stages\.1\.trainable: with"),
+        (["split.validation_fraction=0"], r"split\.validation_fraction: there must be rows to choose the checkpoint"),
         (["split.test_fraction=0.6", "split.validation_fraction=0.4"], r"must stay below 1: rows to train on"),
-        (["data.part=part", "split.folds=3"], r"data\.part and split\.folds exclude each other"),
+        (["data.part=part", "split.folds=3"], r"split\.folds: the parts come from a column or from folds, not from bo"),
+        (["data.target=null"], r"data\.target: the task 'classify' needs the column that holds the label"),
+        (["data.targets=[a]"], r"data\.targets: the task 'classify' reads data\.target alone"),
+        (["data.target_range=[1, 0]"], r"data\.target_range: the lowest value must be below the highest"),
+        (["evaluation.primary_metric=spearman"], r"it must be a metric of the task 'classify'"),
+        (["evaluation.baselines=[mean]"], r"evaluation\.baselines\.0: it must be a baseline of the task 'classify'"),
+        (["data.categorical=label"], r"data\.categorical: a column that is to be predicted must not be read"),
+        (
+            ["task=regress", "data.target=null", "data.targets=a", "evaluation.baselines=[metadata_ridge]"],
+            r"evaluation\.baselines\.0: this baseline reads metadata",
+        ),
+        (["stages.0.objective=mse"], r"stages\.0\.objective: it must be an objective of the task 'classify'"),
+        (["text.parts={title: {}}"], r"text\.parts: it must have one entry for every column of data\.text"),
+        (["text.parts={question: {share: 0.5}}", "text.template=x"], r"text\.parts and text\.template exclude each"),
+        (["data.text=[a, b]", "text.parts={a: {share: 0.8}, b: {share: 0.4}}"], r"must not add up to more than 1"),
+        (["model.pooling=parts"], r"model\.pooling: pooling by parts needs text\.parts"),
+        (["model.pooling=native", "data.categorical=host"], r"data\.categorical: it needs a head on pooled states"),
+        (["stages=[{cycles: 0, stages: [{}]}]"], r"stages\.0 must have 'cycles', a whole number above 0"),
+        (["seed=true"], r"seed: it must not be true or false"),
+        (["stages.0.epochs=yes"], r"stages\.0\.epochs: it must not be true or false"),
     ],
 )
 def test_entries_that_do_not_fit_together_are_refused(overrides, words):
@@ -50,10 +63,36 @@ def test_entries_that_do_not_fit_together_are_refused(overrides, words):
         ["split.validation_fraction=0", "data.part=part"],
         ["split.test_fraction=0"],
         ["data.text=[title, body]"],
+        ["split.test_fraction=0.9", "split.folds=2"],
+        ["task=regress", "data.target=null", "data.targets=score_*"],
+        ["data.text=[a, b]", "text.parts={a: {}, b: {share: 0.5}}"],
     ],
 )
 def test_entries_that_fit_together_are_taken(overrides):
     resolve(CONTENT, overrides)
+
+
+def test_all_broken_rules_are_reported_at_once():
+    with pytest.raises(RecipeError) as caught:
+        resolve(CONTENT, ["stages.0.trainable=adapter", "data.part=part", "split.folds=3", "model.pooling=parts"])
+    places = [problem.where for problem in caught.value.problems]
+    assert places == ["recipe: stages.0.trainable", "recipe: split.folds", "recipe: model.pooling"]
+
+
+def test_cycles_are_written_out():
+    recipe = resolve(CONTENT, ["stages=[{cycles: 2, stages: [{trainable: all}, {trainable: head}]}, {epochs: 1}]"])
+    assert [stage.trainable for stage in recipe.stages] == ["all", "head", "all", "head", "all"]
+    assert resolve(recipe.model_dump(mode="json")) == recipe
+
+
+def test_defaults_follow_the_task_and_are_written_out():
+    recipe = resolve(CONTENT, ["task=regress", "data.target=null", "data.targets=score_*", "stages=[{}, {epochs: 1}]"])
+    assert [stage.objective for stage in recipe.stages] == ["bce", "bce"]
+    assert recipe.evaluation.primary_metric == "spearman"
+    assert recipe.evaluation.baselines == ["mean", "tfidf_ridge"]
+    with_metadata = resolve(recipe.model_dump(exclude={"evaluation"}), ["data.categorical=host"])
+    assert with_metadata.evaluation.baselines == ["mean", "tfidf_ridge", "metadata_ridge"]
+    assert resolve(CONTENT).stages[0].objective == "cross_entropy"
 
 
 def test_a_recipe_cannot_be_changed_once_it_is_resolved():

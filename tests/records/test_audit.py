@@ -28,6 +28,10 @@ def test_an_audit_comes_back(tmp_path, groups):
     assert Audit.load(tmp_path / "audit.json") == audit
 
 
+def test_labels_are_those_of_some_rows():
+    assert AUDIT.n_labelled_rows == 3
+
+
 def test_a_missing_audit_is_said(tmp_path):
     with pytest.raises(RunError, match="no such file"):
         Audit.load(tmp_path / "audit.json")

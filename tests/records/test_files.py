@@ -25,6 +25,7 @@ from strop.records.files import (
     write_json,
     write_text,
 )
+from strop.records.run_folder import RunFolder
 
 N_KILLS = 12
 N_BYTES = 2_000_000
@@ -244,3 +245,37 @@ def test_another_failure_of_the_system_passes_through(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(NotADirectoryError), no_space_is_said(tmp_path):
         json.loads((tmp_path / "file" / "inside").read_text())
+
+
+def test_a_file_where_a_folder_must_be_is_said(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for inside in ("a.json", "deep/er/a.json"):
+        with pytest.raises(MachineError) as caught:
+            write_json(tmp_path / "file" / inside, {})
+        (problem,) = caught.value.problems
+        assert problem.where == str(tmp_path / "file" / inside)
+        assert problem.must == "everything above the file's name must be a folder"
+        assert problem.came == f"'{tmp_path / 'file'}' is a file"
+        assert problem.do == "choose another place (for runs with --runs), or move what stands there"
+    with pytest.raises(MachineError, match="is a file"), folder_written_whole(tmp_path / "file" / "model"):
+        pass
+    with pytest.raises(MachineError, match="is a file"), RunFolder(tmp_path / "file" / "run").locked():
+        pass
+    with pytest.raises(MachineError, match="is a file"), RunFolder(tmp_path / "file").locked():
+        pass
+
+
+def test_a_folder_where_a_file_must_be_is_said(tmp_path):
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(MachineError, match=r"report\.html: a file must be written here\n  came: a folder stands there"):
+        write_text(tmp_path / "report.html", "x")
+    assert [left.name for left in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize("read", [read_json, read_arrow])
+def test_a_folder_or_a_path_through_a_file_cannot_be_read(tmp_path, read):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match=r"the file must be readable\n  came: Is a directory\n  do:   check that it is"):
+        read(tmp_path)
+    with pytest.raises(RunError, match=r"the file must be readable\n  came: Not a directory"):
+        read(tmp_path / "file" / "inside")

@@ -67,7 +67,7 @@ def _predictions(rows: Dataset, part: str, fold: int) -> Predictions:
     return Predictions(
         ids=rows.ids,
         labels=LABELS,
-        logits_RL=logits_RL.astype(np.float32),
+        outputs_RL=logits_RL.astype(np.float32),
         part=strings([part] * rows.n_rows),
         seen_R=np.zeros(rows.n_rows, dtype=np.bool_),
         fold_R=np.full(rows.n_rows, fold),

@@ -13,7 +13,7 @@ def predictions_of(p_first: list[float]) -> Predictions:
     return Predictions(
         ids=strings([str(number) for number in range(n_rows)]),
         labels=("a", "b"),
-        logits_RL=np.log(np.column_stack([p_R, 1 - p_R])).astype(np.float32),
+        outputs_RL=np.log(np.column_stack([p_R, 1 - p_R])).astype(np.float32),
         part=strings(["validation"] * n_rows),
         seen_R=np.zeros(n_rows, dtype=np.bool_),
         fold_R=np.full(n_rows, -1),

@@ -59,6 +59,14 @@ def test_it_can_be_cloned_cross_validated_and_pickled(tiny_encoder: Path, fitted
     np.testing.assert_allclose(again.predict_proba(TEXTS[:2]), fitted.predict_proba(TEXTS[:2]), atol=1e-6)
 
 
+def test_a_pickled_estimator_outlives_the_folder_of_the_first(tiny_encoder: Path) -> None:
+    fitted = classifier(tiny_encoder).fit(TEXTS, LABELS)
+    expected, packed = fitted.predict_proba(TEXTS[:2]), pickle.dumps(fitted)
+    del fitted
+    again = pickle.loads(packed)
+    np.testing.assert_allclose(again.predict_proba(TEXTS[:2]), expected, atol=1e-6)
+
+
 def test_a_named_folder_keeps_the_run(tmp_path: Path, tiny_encoder: Path) -> None:
     fitted = classifier(tiny_encoder, runs=str(tmp_path / "kept")).fit(TEXTS, LABELS)
     (first,) = (tmp_path / "kept").glob("text-classifier-*/report.html")

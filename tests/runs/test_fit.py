@@ -89,6 +89,18 @@ def test_another_recipe_may_not_continue_a_run(finished_run: strop.Run, tiny_rec
         strop.fit(tiny_recipe, runs=finished_run.folder.path.parent, seed=5)
 
 
+def test_what_changes_no_result_may_change_on_the_way(finished_run: strop.Run, tiny_recipe: dict[str, Any]) -> None:
+    runs = finished_run.folder.path.parent
+    again = strop.fit(tiny_recipe, runs=runs, report_to=["tensorboard"], stages__0__checkpoint_seconds=0)
+    assert again.folder.path == finished_run.folder.path
+
+
+def test_predictions_say_what_made_them(finished_run: strop.Run) -> None:
+    made_by = Predictions.load(finished_run.folder.predictions / "folds" / "whole" / "model.arrow").made_by
+    chosen = finished_run.folder.read_about()["chosen"]["whole"]
+    assert made_by == {"system": "model", "fold": "whole", "stage": str(chosen["stage"]), "step": str(chosen["step"])}
+
+
 def test_predictions_of_new_texts(finished_run: strop.Run) -> None:
     sealed = Dataset.load(finished_run.folder.open_data)
     texts = [*sealed.texts["text"][:5], "", None]
@@ -103,7 +115,7 @@ def test_saved_predictions_are_those_of_the_saved_model(finished_run: strop.Run)
     saved = finished_run.predictions
     rows = Dataset.load(finished_run.folder.open_data).select(saved.ids)
     again = finished_run.predict_rows(rows)
-    np.testing.assert_allclose(again.logits_RL, saved.logits_RL, atol=1e-5)
+    np.testing.assert_allclose(again.outputs_RL, saved.outputs_RL, atol=1e-5)
 
 
 def test_opening_the_test_is_written_down_each_time(tmp_path: Path, tiny_recipe: dict[str, Any]) -> None:

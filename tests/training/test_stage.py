@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from strop.errors import MachineError
+from strop.errors import MachineError, RunError
 from strop.inference.predict import predict_logits
 from strop.models.load import build_network
 from strop.models.locate import locate_model
@@ -51,7 +51,7 @@ class Bench:
             seed=3,
         )
 
-    def evaluate(self, network: Network) -> Evaluated:
+    def evaluate(self, network: Network, features: object = None) -> Evaluated:
         logits = predict_logits(network, self.examples, self.accelerator, pad_id=self.tokenizer.pad_id)
         n_rows = len(TEXTS)
         predictions = Predictions(
@@ -171,6 +171,15 @@ def test_an_ended_stage_is_loaded_not_trained_again(bench: Bench) -> None:
     second, _ = bench.train(replace(job, evaluate=never))
     assert all(torch.equal(value, weights_of(second)[name]) for name, value in weights_of(first).items())
     assert not (bench.folder / "once" / "checkpoints").exists()
+
+
+def test_damaged_weights_of_an_ended_stage_are_said(bench: Bench) -> None:
+    job = bench.job("ended", Stage(epochs=1, learning_rate=5e-3))
+    bench.train(job)
+    weights = bench.folder / "ended" / "weights" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(RunError, match="the weights of a stage that has ended must be as they were written"):
+        bench.train(job)
 
 
 def test_the_best_checkpoint_is_kept_and_patience_ends_the_stage(bench: Bench) -> None:

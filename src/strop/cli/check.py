@@ -1,5 +1,7 @@
 """`strop check`."""
 
+import shlex
+
 from strop.cli.arguments import Overrides, RecipePath
 
 
@@ -27,6 +29,6 @@ def check(recipe: RecipePath, overrides: Overrides = None) -> None:
     model = f"{located.name} ({located.n_parameters / 1e6:.1f} million weights, from a {located.source})"
     out.print(memory_view(needs, memory.available_gib, memory.advice, model))
     if memory.fits:
-        out.print(f"ready: strop fit {recipe}", soft_wrap=True)
+        out.print(f"ready: {shlex.join(['strop', 'fit', str(recipe), *(overrides or [])])}", soft_wrap=True)
     else:
         out.print("the memory may not do: see the advice above", soft_wrap=True)

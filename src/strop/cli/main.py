@@ -15,6 +15,8 @@ from strop.errors import StropError
 
 EXIT_CODES = """Exit codes: 0 done; 2 the recipe must be changed; 3 the data; 4 the model; 5 the run folder;
 6 the machine (memory, disk, a missing library); 130 stopped from the keyboard; 1 a fault of Strop."""
+STOPPED = "stopped: what is finished is kept, and the same command goes on from there"
+STOPPED_CODE = 130
 
 app = typer.Typer(
     name="strop",
@@ -56,5 +58,10 @@ def main() -> None:
         print_error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("stopped; give the same command again and it goes on where it was", err=True)
-        sys.exit(130)
+        typer.echo(STOPPED, err=True)
+        sys.exit(STOPPED_CODE)
+    except SystemExit as ended:
+        # Typer turns Ctrl-C into this exit without a word.
+        if ended.code == STOPPED_CODE:
+            typer.echo(STOPPED, err=True)
+        raise

@@ -14,14 +14,22 @@ def predict(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where the labelled rows go; the suffix gives the format.")
     ],
+    encoding: Annotated[
+        str | None,
+        typer.Option("--encoding", help="Text encoding of ROWS, for example cp949; without it, it is detected."),
+    ] = None,
 ) -> None:
     """Label new rows: all their columns, the predicted label, and a calibrated probability for every label."""
     from strop.cli.terminal import out
-    from strop.data.read import read_new_rows, write_table
+    from strop.data.write import table_must_be_writable, write_table
+
+    table_must_be_writable(output)
+    from strop.data.read import read_new_rows
     from strop.runs.run import Run
 
     opened = Run(run)
-    new = read_new_rows(rows, opened.recipe.data, normalize=opened.recipe.text.normalize)
+    recipe = opened.recipe
+    new = read_new_rows(rows, recipe.data, normalize=recipe.text.normalize, encoding=encoding)
     from strop.cli.progress import ProgressBars
     from strop.runs.label import labelled_columns
 

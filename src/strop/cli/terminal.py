@@ -17,5 +17,5 @@ def print_error(error: StropError) -> None:
     err.print(Text(f"{title} ({type(error).__name__})", style="bold red"))
     for problem in error.problems:
         err.print(Text(problem.where, style="bold"), soft_wrap=True)
-        for name, words in (("must", problem.must), ("came", problem.came), ("do", problem.do)):
+        for name, words in (("rule", problem.must), ("came", problem.came), ("do", problem.do)):
             err.print(Text.assemble((f"  {name:<5}", "dim"), words), soft_wrap=True)

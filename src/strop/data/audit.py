@@ -1,7 +1,7 @@
 """Look over the data before anything is trained."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from strop.data.cleaning import blank_rows, conflicting_rows
 from strop.data.encodings import looks_misread
 from strop.data.split_notes import places, straddling
-from strop.records.audit import Audit, Duplicates, Groups, LabelCount
+from strop.records.audit import Audit, Duplicates, Groups, LabelCount, TargetRange
 from strop.records.dataset import Dataset, Strings
 from strop.records.split import Split
 
@@ -26,10 +26,12 @@ def audit_dataset(
 ) -> Audit:
     """Count what there is to know about the data.
 
+    Labels and their conflicts are those of rows that are not sealed; texts, groups and parts those of all rows.
+
     Args:
         dataset: The rows.
         clusters: The near-duplicate cluster of every row, shape (n_rows,).
-        split: Their division; None before there is one. Ids of sealed rows are not named.
+        split: Their division; None before there is one, then no row is sealed. Ids of sealed rows are not named.
         coverage: Share of the rows that fit a number of tokens, by that number ("128", "256", ...).
         tokens_quantiles: Length of the rows in tokens, by quantile (see `quantiles`).
 
@@ -39,8 +41,9 @@ def audit_dataset(
     texts = dataset.joined_texts()
     where = None if split is None else places(split, dataset.ids)
     is_open = np.array([place != "test" for place in where or [""] * dataset.n_rows], dtype=np.bool_)
-    labels = _balance(dataset.target)
-    conflicts = [] if dataset.target is None else conflicting_rows(dataset.texts, dataset.target, range(dataset.n_rows))
+    open_rows = np.flatnonzero(is_open).tolist()
+    labels = _balance(None if dataset.target is None else dataset.target[open_rows])
+    conflicts = [] if dataset.target is None else conflicting_rows(dataset.texts, dataset.target, open_rows)
     misread = [row for row, text in enumerate(texts) if looks_misread(text)]
     return Audit(
         n_rows=dataset.n_rows,
@@ -50,7 +53,7 @@ def audit_dataset(
         duplicates=_duplicates(dataset, clusters, where),
         n_conflicting_texts=len(conflicts),
         n_conflicting_rows=sum(len(rows) for rows in conflicts),
-        conflicting_ids=tuple(tuple(dataset.ids[rows]) for rows in conflicts if is_open[rows].all())[:_MAX_EXAMPLES],
+        conflicting_ids=tuple(tuple(dataset.ids[rows]) for rows in conflicts)[:_MAX_EXAMPLES],
         characters_quantiles=quantiles([len(text) for text in texts]),
         n_misread_rows=len(misread),
         misread_ids=tuple(dataset.ids[row] for row in misread if is_open[row])[:_MAX_EXAMPLES],
@@ -59,6 +62,7 @@ def audit_dataset(
         n_rows_by_part={} if where is None else dict(sorted(Counter(where).items())),
         tokens_quantiles=tokens_quantiles or {},
         fraction_fitting=coverage or {},
+        targets=tuple(_target_ranges(dataset.take(open_rows))),
     )
 
 
@@ -67,6 +71,22 @@ def quantiles(lengths: Sequence[int] | NDArray[np.int64]) -> dict[str, float]:
     if not len(lengths):
         return {}
     return {f"{at:g}": float(value) for at, value in zip(_QUANTILES, np.quantile(lengths, _QUANTILES), strict=True)}
+
+
+def _target_ranges(rows: Dataset) -> Iterator[TargetRange]:
+    for name, values in rows.targets.items():
+        held = values[~np.isnan(values)]
+        if len(held):
+            distinct, n_rows = np.unique(held, return_counts=True)
+            yield TargetRange(
+                target=name,
+                n_rows=len(held),
+                low=float(distinct[0]),
+                mean=float(held.mean()),
+                high=float(distinct[-1]),
+                n_values=len(distinct),
+                top_fraction=float(n_rows.max() / len(held)),
+            )
 
 
 def _balance(target: Strings | None) -> tuple[LabelCount, ...]:

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.roles import column_of_strings, row_names
+from strop.data.sealing import ABOUT_LABELS
 from strop.data.tables import Table, named
 from strop.data.values import has_control_characters, is_null, normalized, written_as_floats
 from strop.errors import Problem
 from strop.records.dataset import Strings, strings
 from strop.records.ledger import Entry
 
-_NOT_A_NUMBER = frozenset({"nan", "NaN", "NAN", "<NA>", "NaT"})
-_NULL_WORDS = frozenset({"null", "NULL", "None"})
+NOT_A_NUMBER = frozenset({"nan", "NaN", "NAN", "<NA>", "NaT"})
+NULL_WORDS = frozenset({"null", "NULL", "None"})
 _RARE_FRACTION = 0.05
 
 Mask = NDArray[np.bool_]
@@ -120,13 +121,14 @@ def clean_labels(findings: Findings, column: str) -> Strings:
     stripped = [row for row, label in enumerate(labels) if label != raw[row]]
     if stripped:
         what = "Labels were stripped of white space, or their Unicode was normalised (NFC)"
-        findings.say("cleaned", what, stripped)
+        findings.say("cleaned", what, stripped, **ABOUT_LABELS)
     if not findings.table.holds_strings_only:
         return labels
     labels = _without_null_words(findings, labels)
     if written_as_floats(labels.tolist()):
         held = np.flatnonzero(labels != "")
-        findings.say("cleaned", "Labels that are whole numbers lost their decimal point ('1.0' is '1')", held.tolist())
+        what = "Labels that are whole numbers lost their decimal point ('1.0' is '1')"
+        findings.say("cleaned", what, held.tolist(), **ABOUT_LABELS)
         labels = strings([label.partition(".")[0] for label in labels])
     return labels
 
@@ -134,17 +136,19 @@ def clean_labels(findings: Findings, column: str) -> Strings:
 def _without_null_words(findings: Findings, labels: Strings) -> Strings:
     """Empty the labels that are words for nothing."""
     n_labels = int(np.sum(labels != ""))
-    maybe = [row for row, label in enumerate(labels) if label in _NULL_WORDS]
+    maybe = [row for row, label in enumerate(labels) if label in NULL_WORDS]
     are_classes = len(maybe) > _RARE_FRACTION * n_labels
     if maybe and are_classes:
         words = named(sorted({labels[row] for row in maybe}))
-        findings.say("note", f"{words} was taken for a class, since more than 5 % of the labels are so written", maybe)
-    missing = [row for row, label in enumerate(labels) if label in _NOT_A_NUMBER]
+        what = f"{words} was taken for a class, since more than 5 % of the labels are so written"
+        findings.say("note", what, maybe, **ABOUT_LABELS)
+    missing = [row for row, label in enumerate(labels) if label in NOT_A_NUMBER]
     missing += [] if are_classes else maybe
     if not missing:
         return labels
     words = named(sorted({labels[row] for row in missing}))
-    findings.say("cleaned", f"Labels written as {words} were taken for missing labels", sorted(missing))
+    what = f"Labels written as {words} were taken for missing labels"
+    findings.say("cleaned", what, sorted(missing), **ABOUT_LABELS)
     emptied = labels.copy()
     emptied[missing] = ""
     return emptied
@@ -174,7 +178,7 @@ def handle_missing_labels(findings: Findings, labels: Strings, choice: str, colu
         came = f"no label in {findings.table.places(rows)}"
         findings.refuse(column, "every row must have a label", came, "label these rows, or set data.missing_label=drop")
     elif rows:
-        findings.say("dropped", "Rows without a label were dropped", rows)
+        findings.say("dropped", "Rows without a label were dropped", rows, **ABOUT_LABELS)
         return kept & ~missing
     return kept
 
@@ -192,9 +196,10 @@ def handle_conflicts(
         do = "decide on one label a text, or set data.conflicting_labels=drop"
         findings.refuse(column, "rows of the same text must have the same label", came, do)
     elif choice == "keep":
-        findings.say("kept", f"{len(groups)} texts have several labels; their rows were kept", rows)
+        findings.say("kept", f"{len(groups)} texts have several labels; their rows were kept", rows, **ABOUT_LABELS)
     else:
-        findings.say("dropped", f"{len(groups)} texts have several labels; their rows were dropped", rows)
+        what = f"{len(groups)} texts have several labels; their rows were dropped"
+        findings.say("dropped", what, rows, **ABOUT_LABELS)
         kept = kept.copy()
         kept[rows] = False
     return kept
@@ -220,7 +225,8 @@ def note_case_variants(findings: Findings, labels: Strings, kept: Mask) -> None:
         if len(variants) > 1:
             rows = np.flatnonzero(np.isin(labels, list(variants)) & kept).tolist()
             words = named(sorted(variants))
-            findings.say("note", f"The labels {words} differ only in case; they are counted as different classes", rows)
+            what = f"The labels {words} differ only in case; they are counted as different classes"
+            findings.say("note", what, rows, **ABOUT_LABELS)
 
 
 def must_have_two_classes(findings: Findings, labels: Strings, column: str, kept: Mask) -> None:

@@ -30,16 +30,21 @@ _READ_AS_LATIN = re.compile(
 _KOREAN_AS_LATIN = re.compile("[\xa1-\xfe]{4,}")
 
 
-def decoded(content: bytes, path: Path, given: str | None) -> tuple[str, str]:
+def decoded(
+    content: bytes, path: Path, given: str | None, *, expected: str | None = None, setting: str = "data.encoding"
+) -> tuple[str, str]:
     """Decode the bytes of a text file.
 
-    A byte order mark decides first, then strict UTF-8, then the pattern of UTF-16 without a mark, then CP949 where
-    nearly all letters beyond ASCII come out as common Hangul, and last a statistical guess among a few code pages.
+    A byte order mark decides first, then strict UTF-8, then the pattern of UTF-16 without a mark. Where these leave it
+    open, the expected encoding is taken if the bytes are plain text in it; else CP949 where nearly all letters beyond
+    ASCII come out as common Hangul, and last a statistical guess among a few code pages.
 
     Args:
         content: The whole file.
         path: The file, for errors.
-        given: The encoding the recipe names; None to detect it.
+        given: The encoding that a person names for this file; None to detect it.
+        expected: The encoding of files of the same origin; None where there are none.
+        setting: What names the encoding of such a file, for errors.
 
     Returns:
         The text without byte order mark, and the name of the encoding ("utf-8" for plain UTF-8).
@@ -48,19 +53,22 @@ def decoded(content: bytes, path: Path, given: str | None) -> tuple[str, str]:
         DataError: The file is binary, or cannot be decoded.
     """
     if given is not None:
-        return _decoded_as(content, path, given), given
+        return _decoded_as(content, path, given, setting), given
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
-            return _decoded_as(content, path, encoding), encoding
+            return _decoded_as(content, path, encoding, setting), encoding
     if b"\0" in content:
         unmarked = _unmarked_utf16(content)
         if unmarked is None:
-            raise DataError(_binary(content, path))
+            raise DataError(_binary(content, path, setting))
         return content.decode(unmarked), unmarked
     text = _strict(content, "utf-8")
     if text is not None:
         return text, "utf-8"
-    return _guessed(content, path)
+    text = None if expected is None else _as_expected(content, expected)
+    if text is not None and expected is not None:
+        return text, expected
+    return _guessed(content, path, setting)
 
 
 def looks_misread(text: str) -> bool:
@@ -86,12 +94,20 @@ def _strict(content: bytes, encoding: str) -> str | None:
         return None
 
 
-def _decoded_as(content: bytes, path: Path, encoding: str) -> str:
+def _as_expected(content: bytes, encoding: str) -> str | None:
+    """The text, if it is one in this encoding; any bytes are letters of some kind in Latin-1 or UTF-16."""
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):  # UTF-16 holds zero bytes in every line break
+        return None
+    text = _strict(content, encoding)
+    return None if text is None or _NOT_IN_TEXT.search(text) or looks_misread(text) else text
+
+
+def _decoded_as(content: bytes, path: Path, encoding: str, setting: str) -> str:
     try:
         return content.decode(encoding).removeprefix("\ufeff")
     except LookupError as error:
         problem = Problem(
-            where="data.encoding",
+            where=setting,
             must="the encoding must be one that Python knows",
             came=f"'{encoding}'",
             do="write for example utf-8, cp949 or utf-16, or leave it out to have it detected",
@@ -108,7 +124,7 @@ def _decoded_as(content: bytes, path: Path, encoding: str) -> str:
             where=str(path),
             must=f"the file must be text in {encoding}",
             came=came,
-            do="name the right encoding in data.encoding, or leave it out to have it detected",
+            do=f"name the right encoding with {setting}, or leave it out to have it detected",
         )
         raise DataError(problem) from error
 
@@ -139,7 +155,7 @@ def _in_euc_kr(letter: str) -> bool:
     return len(letter.encode("euc_kr", "ignore")) == 2
 
 
-def _guessed(content: bytes, path: Path) -> tuple[str, str]:
+def _guessed(content: bytes, path: Path, setting: str) -> tuple[str, str]:
     if _is_korean(content):
         return content.decode("cp949"), "cp949"
     from charset_normalizer import from_bytes
@@ -147,15 +163,15 @@ def _guessed(content: bytes, path: Path) -> tuple[str, str]:
     best = from_bytes(content, cp_isolation=list(_CANDIDATES)).best()
     text = None if best is None else _strict(content, best.encoding)
     if best is None or text is None or _NOT_IN_TEXT.search(text):
-        raise DataError(_binary(content, path))
+        raise DataError(_binary(content, path, setting))
     return text, best.encoding
 
 
-def _binary(content: bytes, path: Path) -> Problem:
+def _binary(content: bytes, path: Path, setting: str) -> Problem:
     kind = next((kind for magic, kind in _ARCHIVES if content.startswith(magic)), "bytes that are no text")
     return Problem(
         where=str(path),
         must="the file must be text in a known encoding",
         came=f"{kind} (binary)",
-        do="export the table as CSV in UTF-8; if it is text, name its encoding in data.encoding",
+        do=f"export the table as CSV in UTF-8; if it is text, name its encoding with {setting}",
     )

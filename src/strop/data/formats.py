@@ -17,13 +17,22 @@ _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def read_table(path: Path, header: Header = None, encoding: str | None = None) -> Table:
+def read_table(
+    path: Path,
+    header: Header = None,
+    encoding: str | None = None,
+    *,
+    expected: str | None = None,
+    setting: str = "data.encoding",
+) -> Table:
     """Read a file or a folder, by its suffix.
 
     Args:
         path: What to read.
         header: Column names of a CSV or tab-separated file without header line (see `read_delimited`).
         encoding: The encoding of a text file; None to detect it.
+        expected: The encoding of files of the same origin, for where the bytes leave it open (see `decoded`).
+        setting: What names the encoding of such a file, for errors and notes.
 
     Raises:
         DataError: The file is missing, of an unknown format, empty, binary or malformed.
@@ -40,17 +49,18 @@ def read_table(path: Path, header: Header = None, encoding: str | None = None) -
     content = _bytes_of(path)
     if not content.strip():
         raise no_rows(path, "an empty file")
-    text, found = decoded(content, path, encoding)
+    text, found = decoded(content, path, encoding, expected=expected, setting=setting)
     if suffix in DELIMITERS:
         table = read_delimited(text, path, header)
     else:
         table = _read_json(text, path) if suffix == ".json" else _read_jsonl(text, path)
     if found == "utf-8" or encoding is not None:
         return table
+    reason = "as the training data were" if found == expected else "which was detected"
     note = Entry(
         kind="note",
         station="read",
-        what=f"The file was read as {found.upper()}, which was detected; data.encoding overrides it",
+        what=f"The file was read as {found.upper()}, {reason}; {setting} overrides it",
         details={"encoding": found},
     )
     return Table(table.path, table.columns, table.lines, table.parts, (note, *table.entries))

@@ -24,14 +24,18 @@ from strop.data.cleaning import (
 )
 from strop.data.delimited import Header
 from strop.data.formats import read_table
-from strop.data.roles import mixed_labels, must_have, needed_columns, nested_values, parts_of, row_names
-from strop.data.write import write_table
+from strop.data.metadata import absent_metadata, read_metadata
+from strop.data.roles import missing_columns, mixed_labels, needed_columns, nested_values, parts_of, row_names
+from strop.data.targets import check_targets, handle_missing_targets, missing_targets, read_targets
 from strop.errors import DataError
 from strop.recipe.sections import Data
-from strop.records.dataset import Dataset, Strings
+from strop.records.dataset import Dataset, Numbers, Strings
 from strop.records.ledger import Entry
 
-__all__ = ["NewRows", "ReadDataset", "read_dataset", "read_new_rows", "write_table"]
+# What `strop predict` calls the encoding of new rows.
+ENCODING_OPTION = "--encoding"
+
+__all__ = ["NewRows", "ReadDataset", "read_dataset", "read_new_rows"]
 
 
 @dataclass(frozen=True)
@@ -77,54 +81,86 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDa
     """
     table = read_table(Path(data.path), data.header, data.encoding)
     needed = needed_columns(data)
-    must_have(table, needed)
-    problems = [*nested_values(table, list(needed)), *mixed_labels(table, data.target)]
+    problems = [*missing_columns(table, needed), *missing_targets(table, data)]
+    if not problems:
+        problems = [*nested_values(table, list(needed)), *mixed_labels(table, data.target)]
     if problems:
         raise DataError(*problems)
     findings = Findings(table, row_names(table, None))
     ids = unique_ids(findings, data.id, data.duplicate_id)
     texts = clean_texts(findings, data.text, normalize=normalize)
-    labels = clean_labels(findings, data.target)
+    labels = None if data.target is None else clean_labels(findings, data.target)
+    targets = {} if data.targets is None else read_targets(findings, data)
+    categories, numbers = read_metadata(findings, data)
     groups = None if data.group is None else groups_of(findings, data.group)
     parts, part_problems = parts_of(table, data.part)
     findings.problems += part_problems
-    kept = _kept_rows(data, findings, texts, labels)
+    kept = _kept_rows(data, findings, texts, labels, targets)
     if findings.problems:
         raise DataError(*findings.problems)
     kept = _drawn_by_class(findings, labels, parts, kept, data.max_rows, seed)
-    whole = Dataset(ids=ids, texts=texts, target=labels, groups=groups, parts=parts)
+    whole = Dataset(
+        ids=ids,
+        texts=texts,
+        target=labels,
+        groups=groups,
+        parts=parts,
+        targets=targets,
+        categories=categories,
+        numbers=numbers,
+    )
     return ReadDataset(whole.take(np.flatnonzero(kept)), (*table.entries, *findings.entries))
 
 
-def read_new_rows(path: Path, data: Data, *, normalize: bool = True) -> NewRows:
+def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: str | None = None) -> NewRows:
     """Read rows to be predicted; none is dropped.
+
+    They need not be encoded as the training data were: the encoding is detected, and that of the recipe is taken only
+    where the bytes leave it open.
 
     Args:
         path: The file, in any of the formats that training reads.
         data: The recipe's section: the text columns must be there, the target and the id column may be.
         normalize: As at training.
+        encoding: The encoding of this file; None to detect it.
 
     Raises:
         DataError: The file cannot be read, or lacks text columns.
     """
-    table = read_table(path, _header_of_new_rows(data), data.encoding)
+    header = _header_of_new_rows(data)
+    table = read_table(path, header, encoding, expected=data.encoding, setting=ENCODING_OPTION)
     needed = {name: f"data.text.{number}" for number, name in enumerate(data.text)}
-    must_have(table, needed)
+    problems = [*missing_columns(table, needed), *absent_metadata(table, data)]
+    if problems:
+        raise DataError(*problems)
     problems = nested_values(table, [name for name in (*needed, data.id or "") if name in table.columns])
     if problems:
         raise DataError(*problems)
     findings = Findings(table, row_names(table, None))
     ids = unique_ids(findings, data.id, "rename")
     texts = clean_texts(findings, data.text, normalize=normalize)
-    target = _labels_if_all_are_there(findings, data.target)
-    dataset = Dataset(ids=ids, texts=texts, target=target)
+    target = None if data.target is None else _labels_if_all_are_there(findings, data.target)
+    categories, numbers = read_metadata(findings, data)
+    if findings.problems:
+        raise DataError(*findings.problems)
+    dataset = Dataset(ids=ids, texts=texts, target=target, categories=categories, numbers=numbers)
     return NewRows(dataset, table.columns, blank_rows(texts), (*table.entries, *findings.entries))
 
 
-def _kept_rows(data: Data, findings: Findings, texts: dict[str, Strings], labels: Strings) -> Mask:
+def _kept_rows(
+    data: Data,
+    findings: Findings,
+    texts: dict[str, Strings],
+    labels: Strings | None,
+    targets: Mapping[str, Numbers],
+) -> Mask:
     """Which rows stay, by the recipe's choices; what must be mended is added to the findings."""
-    kept = np.ones(len(labels), dtype=np.bool_)
+    kept = np.ones(findings.table.n_rows, dtype=np.bool_)
     kept = handle_blank(findings, blank_rows(texts), data.blank_text, data.text, kept)
+    if data.target is None or labels is None:
+        kept = handle_missing_targets(findings, targets, data.missing_label, kept)
+        check_targets(findings, targets, kept)
+        return kept
     kept = handle_missing_labels(findings, labels, data.missing_label, data.target, kept)
     kept = handle_conflicts(findings, texts, labels, data.conflicting_labels, data.target, kept)
     note_case_variants(findings, labels, kept)
@@ -133,13 +169,13 @@ def _kept_rows(data: Data, findings: Findings, texts: dict[str, Strings], labels
 
 
 def _drawn_by_class(
-    findings: Findings, labels: Strings, parts: Strings | None, kept: Mask, max_rows: int | None, seed: int
+    findings: Findings, labels: Strings | None, parts: Strings | None, kept: Mask, max_rows: int | None, seed: int
 ) -> Mask:
     """Draw `max_rows` of the rows, every class (and part) by its share, and at least one of each where they fit."""
     rows = np.flatnonzero(kept)
     if max_rows is None or len(rows) <= max_rows:
         return kept
-    strata = [(labels[row], "" if parts is None else parts[row]) for row in rows]
+    strata = [tuple("" if one is None else one[row] for one in (labels, parts)) for row in rows]
     _, stratum_of, n_in = np.unique(
         [f"{label}\0{part}" for label, part in strata], return_inverse=True, return_counts=True
     )
@@ -149,7 +185,8 @@ def _drawn_by_class(
     chosen = np.zeros_like(kept)
     chosen[rows[np.concatenate(drawn)]] = True
     n_left_out = len(rows) - max_rows
-    what = f"{max_rows:,} of {len(rows):,} rows were drawn by class (data.max_rows); {n_left_out:,} were left out"
+    how = "drawn" if labels is None else "drawn by class"
+    what = f"{max_rows:,} of {len(rows):,} rows were {how} (data.max_rows); {n_left_out:,} were left out"
     findings.entries.append(Entry("dropped", "read", what, n_rows=n_left_out, details={"seed": seed}))
     return chosen
 

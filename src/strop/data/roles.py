@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from strop.data.tables import Table, named
 from strop.data.values import as_strings, is_null, kind_of
-from strop.errors import DataError, Problem, did_you_mean
+from strop.errors import Problem, did_you_mean
 from strop.recipe.sections import Data
 from strop.records.dataset import Strings, strings
 from strop.records.split import PARTS
@@ -27,6 +27,9 @@ def needed_columns(data: Data) -> dict[str, str]:
         name = getattr(data, role)
         if name is not None:
             needed.setdefault(name, f"data.{role}")
+    for role in ("categorical", "numeric"):
+        for number, name in enumerate(getattr(data, role) or []):
+            needed.setdefault(name, f"data.{role}.{number}")
     return needed
 
 
@@ -62,8 +65,10 @@ def nested_values(table: Table, names: Sequence[str]) -> list[Problem]:
     return problems
 
 
-def mixed_labels(table: Table, target: str) -> list[Problem]:
+def mixed_labels(table: Table, target: str | None) -> list[Problem]:
     """A problem where labels are of several kinds: is 1 the same class as "1", and true the same as "true"?"""
+    if target is None:
+        return []
     rows_by_kind: dict[str, list[int]] = {}
     for row, value in enumerate(table.columns[target]):
         if not is_null(value) and value != "":
@@ -104,14 +109,3 @@ def parts_of(table: Table, name: str | None) -> tuple[Strings | None, list[Probl
         do="rename the parts, or leave data.part out and have the rows divided",
     )
     return None, [problem]
-
-
-def must_have(table: Table, needed: dict[str, str]) -> None:
-    """Check that all columns are there.
-
-    Raises:
-        DataError: Naming every column that is missing.
-    """
-    problems = missing_columns(table, needed)
-    if problems:
-        raise DataError(*problems)

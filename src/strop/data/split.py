@@ -11,7 +11,7 @@ from strop.data.duplicates import connected, near_duplicate_clusters, numbered_b
 from strop.data.split_notes import notes_on
 from strop.errors import DataError, Problem
 from strop.recipe.sections import SplitPlan
-from strop.records.dataset import Dataset
+from strop.records.dataset import Dataset, strings
 from strop.records.ledger import Entry
 from strop.records.split import Split
 
@@ -49,7 +49,7 @@ def make_split(dataset: Dataset, plan: SplitPlan, seed: int) -> SplitResult:
         DataError: There are too few rows or groups to divide so, or nothing is left to train on or to choose by.
         ValueError: The rows have no target.
     """
-    if dataset.target is None:
+    if dataset.target is None and not dataset.targets:
         raise ValueError("rows must have a target to be divided")
     clusters = near_duplicate_clusters(dataset.joined_texts(), plan.near_duplicate_similarity, seed)
     unit_R = _units(dataset, clusters, plan)
@@ -133,10 +133,11 @@ def _divided(
     seed: int,
 ) -> list[Rows]:
     """Divide rows into bins of these shares, whole units each; ascending positions of every bin's rows."""
-    assert dataset.target is not None  # noqa: S101 (checked by make_split)
     own_unit_R = numbered_by_appearance(unit_R[rows])
     _must_have_units(dataset, rows, int(own_unit_R.max()) + 1, sum(least_units))
-    n_rows_UC, names = counted_by_class(own_unit_R, dataset.target[rows], dataset.ids[rows])
+    # Without labels there is one class: parts get their shares of the rows.
+    class_R = strings([""] * len(rows)) if dataset.target is None else dataset.target[rows]
+    n_rows_UC, names = counted_by_class(own_unit_R, class_R, dataset.ids[rows])
     bin_R = allocated(n_rows_UC, fractions, least_units, names, seed)[own_unit_R]
     return [rows[bin_R == number] for number in range(len(fractions))]
 

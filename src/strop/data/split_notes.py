@@ -114,12 +114,16 @@ def _kept_together(dataset: Dataset, plan: SplitPlan, clusters: NDArray[np.int64
 
 def _given_parts(split: Split, dataset: Dataset) -> list[Entry]:
     given = Counter((dataset.parts if dataset.parts is not None else np.empty(0)).tolist())
+    entries = []
     if split.held_out and given["validation"]:
-        return [_say("note", "Validation rows given by the data were put into the folds", given["validation"])]
+        entries.append(_say("note", "Validation rows given by the data were put into the folds", given["validation"]))
     if not split.held_out and not given["validation"]:
         what = "The data give no validation rows: they were taken from the training rows"
-        return [_say("note", what, len(split.validation))]
-    return []
+        entries.append(_say("note", what, len(split.validation)))
+    if not given["test"]:
+        what = "The data give no test rows: nothing is sealed, so no rows are left to judge the finished run by"
+        entries.append(_say("note", what))
+    return entries
 
 
 def _deviations(split: Split, plan: SplitPlan) -> list[Entry]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from strop.data.formats import SUFFIXES, unsupported
 from strop.data.tables import DELIMITERS
 from strop.data.values import is_null
-from strop.errors import DataError
+from strop.errors import DataError, MachineError, Problem
 from strop.records.files import write_bytes, write_text
 
 
@@ -36,6 +37,32 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
         rows = [dict(zip(columns, _plain(row), strict=True)) for row in zip(*columns.values(), strict=True)]
         lines = [json.dumps(row, ensure_ascii=False, default=str) for row in rows]
         write_text(path, "\n".join(lines) + "\n" if suffix == ".jsonl" else "[\n" + ",\n".join(lines) + "\n]\n")
+
+
+def table_must_be_writable(path: Path) -> None:
+    """Check, before any work is done for it, that a table can be written to a file; no folder is made for it.
+
+    Raises:
+        DataError: The suffix is of no format that can be written; with what else is wrong.
+        MachineError: The folder does not exist or may not be written, or a folder stands where the file should be.
+    """
+    folder, do = path.parent, "check the path, or make the folder first"
+    suffix = [] if path.suffix.lower() in SUFFIXES else [unsupported(path)]
+    place = []
+    if path.is_dir():
+        came = "a folder stands there"
+        place.append(Problem(str(path), "the table must be written to a file", came, "name a file inside this folder"))
+    elif not folder.is_dir():
+        came = "it is no folder" if folder.exists() else "no such folder"
+        place.append(Problem(str(path), f"the folder '{folder}' must exist", came, do))
+    elif not os.access(folder, os.W_OK):
+        do = "choose another place, or change the folder's permissions"
+        place.append(Problem(str(path), f"the folder '{folder}' must be writable", "it may not be written", do))
+    # A folder is not blamed for its suffix.
+    if suffix and not path.is_dir():
+        raise DataError(*suffix, *place)
+    if place:
+        raise MachineError(*place)
 
 
 def _plain(row: Sequence[Any]) -> list[Any]:

@@ -36,14 +36,18 @@ def gather_folds(by_fold: Sequence[Predictions], ids: Strings, made_by: Mapping[
     return whole.select(ids)
 
 
-def average_folds(by_fold: Sequence[Predictions], made_by: Mapping[str, str]) -> Predictions:
-    """Mean of the folds' probabilities, as logits (their logarithm); the fold of every row is -1.
+def average_folds(
+    by_fold: Sequence[Predictions], made_by: Mapping[str, str], *, temperature: float = 1.0
+) -> Predictions:
+    """Mean of the folds' values, or of their probabilities as logits (their logarithm); the fold of every row is -1.
 
     Probabilities are averaged rather than logits so that one overconfident model does not outvote the others.
 
     Args:
         by_fold: At least one; the same rows and labels in the same order.
         made_by: What made the average.
+        temperature: Divides every fold's logits before its probabilities are averaged: it was fitted on predictions of
+            single models, and an average of probabilities is no such prediction.
 
     Raises:
         ValueError: There are none, or rows or labels differ.
@@ -54,13 +58,18 @@ def average_folds(by_fold: Sequence[Predictions], made_by: Mapping[str, str]) ->
     for other in by_fold[1:]:
         if other.labels != first.labels or other.ids.tolist() != first.ids.tolist():
             raise ValueError("predictions to average must have the same rows and labels in the same order")
-    mean_RL = np.mean([one.probabilities_RL() for one in by_fold], axis=0)
+    if first.kind == "values":
+        mean_RL = np.mean([one.outputs_RL.astype(np.float64) for one in by_fold], axis=0)
+    else:
+        mean_RL = np.mean([one.probabilities_RL(temperature) for one in by_fold], axis=0)
+        mean_RL = np.log(np.clip(mean_RL, SMALLEST_PROBABILITY, 1.0))
     return Predictions(
         ids=first.ids,
         labels=first.labels,
-        logits_RL=np.log(np.clip(mean_RL, SMALLEST_PROBABILITY, 1.0)).astype(np.float32),
+        outputs_RL=mean_RL.astype(np.float32),
         part=first.part,
         seen_R=np.any([one.seen_R for one in by_fold], axis=0),
         fold_R=np.full(first.n_rows, -1, dtype=np.int64),
         made_by=made_by,
+        kind=first.kind,
     )

@@ -14,6 +14,7 @@ from strop.records.dataset import Strings
 
 Logits = NDArray[np.float32]
 Numbers = NDArray[np.int64]
+Rows = NDArray[np.intp]
 
 SMALLEST_PROBABILITY = 1e-6
 PROBE_STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
@@ -39,7 +40,15 @@ def majority(train_target_R: Numbers, n_labels: int, n_rows: int) -> Logits:
     return np.tile(np.log(shares_L).astype(np.float32), (n_rows, 1))
 
 
-def tfidf(train_texts: Strings, train_target_R: Numbers, texts: Strings, *, n_labels: int, seed: int) -> Logits:
+def tfidf(
+    train_texts: Strings,
+    train_target_R: Numbers,
+    texts: Strings,
+    *,
+    n_labels: int,
+    seed: int,
+    groups: Strings | None = None,
+) -> Logits:
     """Character n-grams within words (1 to 5, so that Korean works), TF-IDF, logistic regression, shape (R, L).
 
     The strength of the regularisation is chosen by cross-validated macro F1 on the training rows.
@@ -50,6 +59,7 @@ def tfidf(train_texts: Strings, train_target_R: Numbers, texts: Strings, *, n_la
         texts: Texts to predict.
         n_labels: L.
         seed: Draws the folds.
+        groups: Group of every training row, where they have any; folds then hold whole groups.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -61,7 +71,8 @@ def tfidf(train_texts: Strings, train_target_R: Numbers, texts: Strings, *, n_la
     train, rows = (
         np.array([text if text.strip() else BLANK for text in one], dtype=object) for one in (train_texts, texts)
     )
-    return _fit_best(vectorizer, TFIDF_STRENGTHS, train, train_target_R, rows, n_labels, seed)
+    folds = _folds(train_target_R, seed, groups)
+    return _fit_best(vectorizer, TFIDF_STRENGTHS, train, train_target_R, rows, n_labels, seed, folds)
 
 
 def linear_probe(
@@ -71,6 +82,7 @@ def linear_probe(
     *,
     n_labels: int,
     seed: int,
+    groups: Strings | None = None,
 ) -> Logits:
     """Logistic regression on standardised features of the frozen model, shape (R, L).
 
@@ -82,11 +94,13 @@ def linear_probe(
         features_RH: Features to predict from.
         n_labels: L.
         seed: Draws the folds.
+        groups: Group of every training row, where they have any; folds then hold whole groups.
     """
     from sklearn.preprocessing import StandardScaler
 
     train, rows = train_features_RH.astype(np.float64), features_RH.astype(np.float64)
-    return _fit_best(StandardScaler, PROBE_STRENGTHS, train, train_target_R, rows, n_labels, seed)
+    folds = _folds(train_target_R, seed, groups)
+    return _fit_best(StandardScaler, PROBE_STRENGTHS, train, train_target_R, rows, n_labels, seed, folds)
 
 
 def _fit_best(
@@ -97,6 +111,7 @@ def _fit_best(
     rows: Any,
     n_labels: int,
     seed: int,
+    folds: Iterator[tuple[Rows, Rows]],
 ) -> Logits:
     """Choose the strength inside the training rows, fit on all of them, and predict.
 
@@ -104,7 +119,7 @@ def _fit_best(
     """
     if len(np.unique(train_target_R)) < 2 or len(rows) == 0:
         return majority(train_target_R, n_labels, len(rows))
-    scores = _cross_validated(features, strengths, train, train_target_R, seed)
+    scores = _cross_validated(features, strengths, train, train_target_R, seed, folds)
     made = features().fit(train)
     # The first of equals is the strongest regularisation.
     regression = _regression(strengths[int(np.argmax(scores))], made.transform(train), train_target_R, seed)
@@ -127,13 +142,19 @@ def _regression(strength: float, features_RH: Any, target_R: Numbers, seed: int)
 
 
 def _cross_validated(
-    features: Callable[[], Any], strengths: Sequence[float], train: Any, train_target_R: Numbers, seed: int
+    features: Callable[[], Any],
+    strengths: Sequence[float],
+    train: Any,
+    train_target_R: Numbers,
+    seed: int,
+    folds: Iterator[tuple[Rows, Rows]],
 ) -> list[float]:
     """Macro F1 of held-out training rows by strength; the features are fitted anew in every fold, once for all."""
     from sklearn.metrics import f1_score
 
-    predicted = np.empty((len(strengths), len(train_target_R)), dtype=np.int64)
-    for kept, held in _folds(train_target_R, seed):
+    # A row that no fold holds out (one group can be most of the rows) counts as wrong for every strength.
+    predicted = np.full((len(strengths), len(train_target_R)), -1, dtype=np.int64)
+    for kept, held in folds:
         made = features().fit(train[kept])
         kept_features, held_features = made.transform(train[kept]), made.transform(train[held])
         for at, strength in enumerate(strengths):
@@ -142,13 +163,27 @@ def _cross_validated(
                 continue
             regression = _regression(strength, kept_features, train_target_R[kept], seed)
             predicted[at, held] = regression.predict(held_features)
-    return [float(f1_score(train_target_R, one_R, average="macro", zero_division=0)) for one_R in predicted]
+    labels = np.unique(train_target_R)
+    return [
+        float(f1_score(train_target_R, one_R, labels=labels, average="macro", zero_division=0)) for one_R in predicted
+    ]
 
 
-def _folds(target_R: Numbers, seed: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Folds by class as far as the classes have rows; with fewer rows than folds in every class, plain folds."""
-    from sklearn.model_selection import KFold, StratifiedKFold
+def _folds(target_R: Numbers, seed: int, groups: Strings | None) -> Iterator[tuple[Rows, Rows]]:
+    """Folds by class as far as the classes have rows; with fewer rows than folds in every class, plain folds.
 
+    Whole groups where there are at least two.
+    """
+    from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
+
+    if groups is not None and (n_groups := len(set(groups.tolist()))) > 1:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+            by_group = StratifiedGroupKFold(min(N_FOLDS, n_groups), shuffle=True, random_state=seed)
+            yield from (
+                (kept, held) for kept, held in by_group.split(target_R, target_R, groups.astype(str)) if len(held)
+            )
+        return
     if np.bincount(target_R).max() < N_FOLDS:
         yield from KFold(min(N_FOLDS, len(target_R)), shuffle=True, random_state=seed).split(target_R)
         return

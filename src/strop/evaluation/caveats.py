@@ -1,6 +1,6 @@
 """What a reader must know of the rows on which scores stand.
 
-Dimensions: L labels, R rows.
+Dimensions: L labels, R rows, T targets.
 """
 
 from collections.abc import Sequence
@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float64]
+
 FEW_GROUPS = 10
+MOST_NAMED = 8
 
 
 def caveats_of_rows(
@@ -32,7 +35,54 @@ def caveats_of_rows(
         caveats.append(
             f"no row here has the label {shown}: its recall and F1 are 0 by convention, and auroc leaves it out"
         )
+    return (*caveats, *_few_groups(group_R))
+
+
+def caveats_of_targets(
+    target_RT: Floats, values_RT: Floats, targets: Sequence[str], group_R: NDArray[np.int64] | None
+) -> tuple[str, ...]:
+    """Sentences on targets that cannot be measured here, and on intervals that stand on few groups.
+
+    Args:
+        target_RT: True values, NaN where missing.
+        values_RT: What the model predicted.
+        targets: Names of the targets.
+        group_R: Group number of every row, or None.
+    """
+    is_known_RT = ~np.isnan(target_RT)
+    has_rows_T, varies_T = is_known_RT.any(axis=0), _varies(target_RT, is_known_RT)
+    is_flat_T = varies_T & ~_varies(values_RT, is_known_RT)
+    caveats = []
+    if (~has_rows_T).any():
+        caveats.append(f"no row here has a value of {_named(targets, ~has_rows_T)}: left out of all scores")
+    if (constant_T := has_rows_T & ~varies_T).any():
+        caveats.append(
+            f"in these rows one value only stands in {_named(targets, constant_T)}: no correlation can be measured, and "
+            "the means of spearman and pearson leave it out"
+        )
+    if not varies_T.any():
+        caveats.append("no target varies in these rows: spearman and pearson cannot be measured and stand at 0")
+    if is_flat_T.any():
+        caveats.append(
+            f"the model predicts one value only for {_named(targets, is_flat_T)}: its correlation counts as 0"
+        )
+    return (*caveats, *_few_groups(group_R))
+
+
+def _varies(values_RT: Floats, is_known_RT: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    low_T = np.min(values_RT, axis=0, initial=np.inf, where=is_known_RT)
+    high_T = np.max(values_RT, axis=0, initial=-np.inf, where=is_known_RT)
+    return np.asarray(low_T < high_T)
+
+
+def _named(targets: Sequence[str], is_meant_T: NDArray[np.bool_]) -> str:
+    names = [f"'{targets[at]}'" for at in np.flatnonzero(is_meant_T)]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"the target{'s' if len(names) > 1 else ''} {', '.join(names[:MOST_NAMED])}{more}"
+
+
+def _few_groups(group_R: NDArray[np.int64] | None) -> tuple[str, ...]:
     n_groups = None if group_R is None else len(np.unique(group_R))
-    if n_groups is not None and n_groups < FEW_GROUPS:
-        caveats.append(f"the rows come from {n_groups} group(s) only: intervals over so few groups are rough")
-    return tuple(caveats)
+    if n_groups is None or n_groups >= FEW_GROUPS:
+        return ()
+    return (f"the rows come from {n_groups} group(s) only: intervals over so few groups are rough",)

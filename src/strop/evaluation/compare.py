@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.errors import Problem, RunError
+from strop.evaluation.clarity import holm, is_clear
 from strop.evaluation.comparison import Comparison, Pair
 from strop.evaluation.intervals import (
-    Resampled,
     bootstrap_scores,
     difference_interval,
     numbers_of_groups,
@@ -20,14 +20,14 @@ from strop.evaluation.intervals import (
     swap_p_value,
 )
 from strop.evaluation.labels import label_numbers
-from strop.evaluation.refuse import refuse_broken_logits
+from strop.evaluation.refuse import refuse_broken_outputs
 from strop.metrics.registry import METRICS
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import strings
 from strop.records.predictions import Predictions
 from strop.records.scores import Score
 
-__all__ = ["Comparison", "Pair", "compare_runs", "holm"]
+__all__ = ["Comparison", "Pair", "compare_runs", "must_agree", "ranked_pairs", "shared_unseen_ids"]
 
 Numbers = NDArray[np.int64]
 
@@ -57,13 +57,13 @@ def compare_runs(
     """
     if len(predictions) < 2:
         raise ValueError(f"there must be at least two systems to compare, came {len(predictions)}")
-    ids = _shared_unseen_ids(predictions)
-    _must_agree(ids, predictions, targets)
+    ids = shared_unseen_ids(predictions)
+    must_agree(ids, predictions, targets)
     first = next(iter(predictions))
     target_R = label_numbers(strings([targets[first][row_id] for row_id in ids]), predictions[first].labels)
     group_R = None if groups is None else numbers_of_groups(strings([groups[row_id] for row_id in ids]))
     shared = {name: one.select(ids) for name, one in predictions.items()}
-    refuse_broken_logits(shared)
+    refuse_broken_outputs(shared)
     probabilities = {name: one.probabilities_RL() for name, one in shared.items()}
     metric = METRICS[evaluation.primary_metric]
     resampled = {
@@ -74,6 +74,7 @@ def compare_runs(
         name: bootstrap_scores([metric], target_R, one_RL, resampled[name], evaluation.confidence)[metric.name]
         for name, one_RL in probabilities.items()
     }
+    values = {name: one.values[metric.name] for name, one in resampled.items()}
     ranked = sorted(scores, key=lambda name: scores[name].value, reverse=metric.higher_is_better)
     p_values = [
         swap_p_value(metric, target_R, probabilities[one], probabilities[other], seed=seed, group_R=group_R)
@@ -87,23 +88,31 @@ def compare_runs(
         n_seen=n_seen,
         n_not_shared={name: one.n_rows - n_seen[name] - len(ids) for name, one in predictions.items()},
         scores={name: scores[name] for name in ranked},
-        pairs=_pairs(ranked, scores, resampled, p_values, evaluation.confidence),
+        pairs=ranked_pairs(ranked, scores, values, p_values, evaluation.confidence),
     )
 
 
-def _pairs(
+def ranked_pairs(
     ranked: Sequence[str],
     scores: Mapping[str, Score],
-    resampled: Mapping[str, Resampled],
+    values: Mapping[str, NDArray[np.float64]],
     p_values: Sequence[float],
     confidence: float,
 ) -> tuple[Pair, ...]:
-    """Every better system beside every worse one."""
+    """Every better system beside every worse one.
+
+    Args:
+        ranked: The systems, best first.
+        scores: Their scores.
+        values: By system, the metric on every resample, the same resamples for all.
+        p_values: One a pair, in the order of `itertools.combinations`; they are corrected here.
+        confidence: Level of the intervals.
+    """
     pairs = []
     for (one, other), p_value in zip(combinations(ranked, 2), holm(np.array(p_values)).tolist(), strict=True):
         better, worse = scores[one], scores[other]
         sign = 1.0 if better.higher_is_better else -1.0
-        values_B = sign * (resampled[one].values[better.metric] - resampled[other].values[better.metric])
+        values_B = sign * (values[one] - values[other])
         value = abs(better.value - worse.value)
         # The same resamples for both, so that what is hard for both cancels out.
         low, high = difference_interval(value, values_B, confidence)
@@ -115,7 +124,7 @@ def _pairs(
                 low=low,
                 high=high,
                 p_value=p_value,
-                is_clear=(low > 0 or high < 0) and p_value <= 1.0 - confidence,
+                is_clear=is_clear(low, high, p_value, confidence),
                 intervals_overlap=_overlap(better, worse),
             )
         )
@@ -128,17 +137,7 @@ def _overlap(one: Score, other: Score) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 
-def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values corrected for several tests by the step-down method of Holm (1979), in the order given."""
-    order = np.argsort(p_values)
-    n_tests = len(p_values)
-    stepped = np.maximum.accumulate(p_values[order] * (n_tests - np.arange(n_tests)))
-    corrected = np.empty(n_tests)
-    corrected[order] = np.minimum(stepped, 1.0)
-    return corrected
-
-
-def _shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
+def shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
     unseen = [set(one.ids[~one.seen_R].tolist()) for one in predictions.values()]
     shared = set.intersection(*unseen)
     if not shared:
@@ -157,7 +156,7 @@ def _shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
     return [row_id for row_id in first.ids.tolist() if row_id in shared]
 
 
-def _must_agree(
+def must_agree(
     ids: list[str], predictions: Mapping[str, Predictions], targets: Mapping[str, Mapping[str, str]]
 ) -> None:
     first, *others = predictions

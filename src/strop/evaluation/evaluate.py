@@ -46,6 +46,7 @@ def score_predictions(
     seed: int,
     groups: Strings | None = None,
     temperature: float | None = None,
+    calibrated: Predictions | None = None,
     caveats: Sequence[str] = (),
 ) -> Scores:
     """Score a model and its baselines on the same rows.
@@ -60,6 +61,7 @@ def score_predictions(
         groups: Group of every row; whole groups are then resampled, swapped, and held out of the temperature.
         temperature: A temperature fitted on other rows. Without one it is fitted on these rows, and the calibrated
             scores are cross-fitted.
+        calibrated: The model's predictions after calibration, where they are not its logits divided by the temperature.
         caveats: What a reader must know; what these rows cannot show is added.
 
     Raises:
@@ -74,8 +76,10 @@ def score_predictions(
     ours = _measure(rows, "model", model)
     others = [_measure(rows, name, baseline) for name, baseline in baselines.items()]
     if temperature is None:
-        calibrated_RL = cross_fitted_probabilities(model.logits_RL, target_R, seed=seed, group_R=group_R)
-        temperature = fit_temperature(model.logits_RL, target_R)
+        calibrated_RL = cross_fitted_probabilities(model.outputs_RL, target_R, seed=seed, group_R=group_R)
+        temperature = fit_temperature(model.outputs_RL, target_R)
+    elif calibrated is not None:
+        calibrated_RL = calibrated.probabilities_RL()
     else:
         calibrated_RL = model.probabilities_RL(temperature)
     return Scores(

@@ -12,12 +12,14 @@ from transformers.utils import logging as transformers_logging
 from strop.errors import MachineError, ModelError, Problem
 from strop.models.adapters import add_adapter, keep_4bit_weights_unpacked, quantization
 from strop.models.locate import LocatedModel
-from strop.models.network import Network, PooledHead, Pooling
+from strop.models.network import Inputs, Network, PooledHead, Pooling
 from strop.models.precision import choose_precision
 from strop.recipe.sections import Model
 
 DROPOUT_OF_ATTENTION = ("attention_probs_dropout_prob", "attention_dropout")
 DROPOUT_OF_STATES = ("hidden_dropout_prob", "hidden_dropout", "dropout", "resid_pdrop", "embd_pdrop")
+# Texts read as one, and labels.
+PLAIN = Inputs()
 
 
 @dataclass(frozen=True)
@@ -37,37 +39,51 @@ class ModelCounts:
     n_adapter: int
 
 
-def resolve_pooling(model: Model, located: LocatedModel) -> Pooling:
-    """Resolve `model.pooling`: `auto` takes what a sentence-embedding model declares, else the native head."""
+def resolve_pooling(model: Model, located: LocatedModel, inputs: Inputs = PLAIN) -> Pooling:
+    """Resolve `model.pooling`.
+
+    `auto` takes parts where there are parts, else what a sentence-embedding model declares, else the native head;
+    metadata and hidden layers need pooled states instead: the mean, or the last token of a causal model.
+    """
     if model.pooling != "auto":
         return model.pooling
+    if inputs.n_parts:
+        return "parts"
+    if located.declared_pooling is None and (inputs.n_metadata or model.head_hidden):
+        return "last" if located.is_causal else "mean"
     return located.declared_pooling or "native"
 
 
 def build_network(
-    model: Model, located: LocatedModel, labels: Sequence[str], *, pad_id: int, device: torch.device, seed: int
+    model: Model,
+    located: LocatedModel,
+    labels: Sequence[str],
+    *,
+    pad_id: int,
+    device: torch.device,
+    seed: int,
+    inputs: Inputs = PLAIN,
 ) -> Network:
     """Load the pretrained weights and put a freshly initialised head on them.
 
     Args:
         model: The recipe's section.
         located: Where the model lies.
-        labels: Names of the labels, in the order of the logits.
+        labels: Names of the labels or targets, in the order of the logits.
         pad_id: Token id that fills short windows.
         device: Where the model will run.
         seed: Seeds the head and the adapters.
+        inputs: What the network is given beside token ids.
 
     Raises:
         ModelError: The folder holds a model that cannot be loaded so.
         MachineError: bitsandbytes is needed and missing.
     """
     torch.manual_seed(seed)
-    pooling = resolve_pooling(model, located)
-    transformer, fresh = load_transformer(model, located, labels, pooling, pad_id, device)
+    pooling = resolve_pooling(model, located, inputs)
+    transformer, fresh = load_transformer(model, located, labels, pooling, pad_id, device, inputs)
     head_modules = _head_modules(transformer, fresh) if pooling == "native" else ()
-    head = None
-    if pooling != "native":
-        head = PooledHead(hidden_size(transformer), len(labels), model.head_dropout)
+    head = None if pooling == "native" else new_head(model, transformer, pooling, len(labels), inputs)
     if model.adapter is not None:
         keep_4bit_weights_unpacked(transformer)
         transformer = add_adapter(transformer, model.adapter, head_modules, is_native=pooling == "native")
@@ -75,19 +91,33 @@ def build_network(
     if model.gradient_checkpointing:
         transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         transformer.config.use_cache = False
-    network = Network(transformer, head, pooling, head_modules)
+    network = Network(transformer, head, pooling, head_modules, inputs)
     _keep_trained_weights_exact(network, device, model)
     return network.to(device)
 
 
-def load_body(model: Model, located: LocatedModel, *, pad_id: int, device: torch.device) -> Network:
+def new_head(model: Model, transformer: Any, pooling: Pooling, n_outputs: int, inputs: Inputs) -> PooledHead:
+    """A freshly initialised head for pooled states of this width, and for metadata beside them."""
+    n_vectors = 1 + inputs.n_parts if pooling == "parts" else 1
+    return PooledHead(
+        n_vectors * hidden_size(transformer),
+        n_outputs,
+        model.head_dropout,
+        hidden=model.head_hidden,
+        n_metadata=inputs.n_metadata,
+    )
+
+
+def load_body(
+    model: Model, located: LocatedModel, *, pad_id: int, device: torch.device, inputs: Inputs = PLAIN
+) -> Network:
     """Load the pretrained body as it is, for frozen features, pooled by the mean unless the model says otherwise."""
-    pooling = resolve_pooling(model, located)
+    pooling = resolve_pooling(model, located, inputs)
     if pooling == "native":
         pooling = "last" if located.is_causal else "mean"
     transformer, _ = load_transformer(model, located, (), pooling, pad_id, device)
     keep_4bit_weights_unpacked(transformer)
-    return Network(transformer, None, pooling, ()).to(device)
+    return Network(transformer, None, pooling, (), inputs).to(device)
 
 
 def count_parameters(network: Network) -> ModelCounts:
@@ -111,7 +141,13 @@ def _n_weights(parameter: nn.Parameter) -> int:
 
 
 def load_transformer(
-    model: Model, located: LocatedModel, labels: Sequence[str], pooling: Pooling, pad_id: int, device: torch.device
+    model: Model,
+    located: LocatedModel,
+    labels: Sequence[str],
+    pooling: Pooling,
+    pad_id: int,
+    device: torch.device,
+    inputs: Inputs = PLAIN,
 ) -> tuple[Any, list[str]]:
     """Load a bare body, or with pooling "native" a classifier, through the Auto classes of transformers.
 
@@ -138,7 +174,9 @@ def load_transformer(
             config.num_labels = len(labels)
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: at for at, label in enumerate(labels)}
-            config.problem_type = "single_label_classification"
+            # A sigmoid an output is what transformers calls several labels at once.
+            several = "multi_label_classification"
+            config.problem_type = several if inputs.is_regression else "single_label_classification"
         if model.adapter is not None and model.adapter.base_in_4bit:
             skipped = _head_names_of_family(config, auto) if pooling == "native" else []
             settings["quantization_config"] = quantization(skipped, device)

@@ -1,8 +1,9 @@
 """The folder of a trained model: plain `transformers` and `peft` load it, Strop adds the head, labels and recipe."""
 
+import hashlib
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ from torch import nn
 
 from strop.errors import ModelError, Problem
 from strop.models.adapters import keep_4bit_weights_unpacked, peft_warnings_left_out
-from strop.models.load import hidden_size, load_transformer
+from strop.models.load import load_transformer, new_head
 from strop.models.locate import LocatedModel, locate_model
-from strop.models.network import Network, PooledHead
+from strop.models.network import Inputs, Network
 from strop.recipe.load import dump_recipe, read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.files import folder_written_whole, read_json, write_json, write_text
 
 ABOUT = "strop.json"
 HEAD = "head.safetensors"
-TOKENIZER_FILES = (
+COPIED_FILES = (
     "tokenizer*",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -44,6 +45,7 @@ class TrainedModel:
         recipe: What it was trained by.
         labels: Names of the labels, in the order of the logits.
         pad_id: Token id that fills short windows.
+        preprocessing: What was fitted on the training rows and is needed to predict.
     """
 
     network: Network
@@ -51,16 +53,34 @@ class TrainedModel:
     recipe: Recipe
     labels: tuple[str, ...]
     pad_id: int
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
 
 
 def save_trained(
-    network: Network, folder: Path, *, recipe: Recipe, located: LocatedModel, labels: Sequence[str], pad_id: int
+    network: Network,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    located: LocatedModel,
+    labels: Sequence[str],
+    pad_id: int,
+    preprocessing: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the trained model folder, whole or not at all.
 
     With pooling "native" and no adapter, `AutoModelForSequenceClassification.from_pretrained(folder)` is the trained
-    classifier. With pooled states, `AutoModel` loads the body, and `head.safetensors` holds `linear.weight` (L, H) and
-    `linear.bias` (L,). With an adapter, `peft` loads it on the base model.
+    classifier. With pooled states, `AutoModel` loads the body, and `head.safetensors` holds `linear.weight` (L, F) and
+    `linear.bias` (L,), and the hidden layers of the head if it has any. With an adapter, `peft` loads it on the base
+    model, of which the folder, the revision and a digest of the weights are kept.
+
+    Args:
+        network: The trained network.
+        folder: Where to write it.
+        recipe: What it was trained by.
+        located: The pretrained model.
+        labels: Names of the labels or targets, in the order of the logits.
+        pad_id: Token id that fills short windows.
+        preprocessing: What was fitted on the training rows and is needed to predict; plain values.
 
     Raises:
         MachineError: The disk is full.
@@ -68,7 +88,7 @@ def save_trained(
     transformer: Any = network.transformer
     with folder_written_whole(folder) as work:
         transformer.save_pretrained(work)
-        for pattern in TOKENIZER_FILES:
+        for pattern in COPIED_FILES:
             for file in located.folder.glob(pattern):
                 if file.is_file():
                     shutil.copyfile(file, work / file.name)
@@ -82,7 +102,14 @@ def save_trained(
             "pooling": network.pooling,
             "head_modules": list(network.head_modules),
             "pad_id": pad_id,
-            "base_model": located.name,
+            "inputs": asdict(network.inputs),
+            "preprocessing": preprocessing or {},
+            "base_model": {
+                "name": located.name,
+                "folder": str(located.folder.resolve()),
+                "revision": recipe.model.revision,
+                "digest": weights_digest(located.folder),
+            },
         }
         write_json(work / ABOUT, about)
         write_text(work / "recipe.yaml", dump_recipe(recipe))
@@ -98,21 +125,52 @@ def load_trained(folder: Path, device: torch.device) -> TrainedModel:
     _must_be_whole(folder)
     about = read_json(folder / ABOUT)
     recipe = read_recipe(folder / "recipe.yaml")
-    labels, pad_id = tuple(about["labels"]), int(about["pad_id"])
-    located = locate_model(recipe.model) if recipe.model.adapter else _own_weights(folder, recipe)
-    transformer, _ = load_transformer(recipe.model, located, labels, about["pooling"], pad_id, device)
+    labels, pad_id, pooling = tuple(about["labels"]), int(about["pad_id"]), about["pooling"]
+    inputs = Inputs(**{**about["inputs"], "segments": tuple(about["inputs"]["segments"])})
+    located = _base_of(recipe, about["base_model"], folder) if recipe.model.adapter else _own_weights(folder, recipe)
+    transformer, _ = load_transformer(recipe.model, located, labels, pooling, pad_id, device, inputs)
     if recipe.model.adapter is not None:
         transformer = _with_saved_adapter(transformer, folder, about["head_modules"])
     head = None
-    if about["pooling"] != "native":
-        head = PooledHead(hidden_size(transformer), len(labels), recipe.model.head_dropout)
+    if pooling != "native":
+        head = new_head(recipe.model, transformer, pooling, len(labels), inputs)
         try:
             head.load_state_dict(load_file(folder / HEAD))
         except (SafetensorError, OSError, RuntimeError) as error:
             raise ModelError(_damaged(folder / HEAD, error)) from error
-    network = Network(transformer, head, about["pooling"], tuple(about["head_modules"])).to(device)
+    network = Network(transformer, head, pooling, tuple(about["head_modules"]), inputs).to(device)
     network.eval()
-    return TrainedModel(network, folder, recipe, labels, pad_id)
+    return TrainedModel(network, folder, recipe, labels, pad_id, about["preprocessing"])
+
+
+def weights_digest(folder: Path) -> str:
+    """A SHA-256 over the weight files of a model folder, in hexadecimal."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _base_of(recipe: Recipe, base: Mapping[str, Any], folder: Path) -> LocatedModel:
+    """The base that an adapter was trained on: found where it lay, or by its name, and checked to be the same.
+
+    Raises:
+        ModelError: It is gone, or its weights are others.
+    """
+    is_there = Path(base["folder"]).is_dir()
+    model = recipe.model.model_copy(update={"name": base["folder"], "revision": None}) if is_there else recipe.model
+    located = locate_model(model)
+    found = weights_digest(located.folder)
+    if found != base["digest"]:
+        problem = Problem(
+            where=str(folder),
+            must="an adapter is used on the very weights that it was trained on",
+            came=f"other weights in {located.folder} (digest {found[:12]}, trained on {base['digest'][:12]})",
+            do="put the original base model back, or give model.revision; without it, fit again",
+        )
+        raise ModelError(problem)
+    return located
 
 
 def _must_be_whole(folder: Path) -> None:

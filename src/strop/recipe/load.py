@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from strop.errors import Problem, RecipeError, did_you_mean
+from strop.recipe.rules import broken_rules, missing_target
 from strop.recipe.sections import Recipe
 
 
@@ -128,8 +130,13 @@ def resolve(content: Mapping[str, Any], overrides: Sequence[str] = (), where: st
     try:
         recipe = Recipe.model_validate(merged)
     except ValidationError as error:
-        problems += [_problem(detail, where) for detail in error.errors()]
+        # Where one of several types is allowed there is an error for each of them: the first says enough.
+        by_place = {found.where: found for detail in reversed(error.errors()) if (found := _problem(detail, where))}
+        problems += reversed(by_place.values())
+        if (missing := missing_target(merged)) is not None:
+            problems.append(replace(missing, where=f"{where}: {missing.where}"))
         raise RecipeError(*problems) from error
+    problems += [replace(problem, where=f"{where}: {problem.where}") for problem in broken_rules(recipe)]
     if problems:
         raise RecipeError(*problems)
     return recipe
@@ -230,8 +237,8 @@ def _problem(detail: ErrorDetails, where: str) -> Problem:
             where=place, must=detail["msg"], came=repr(detail["input"]), do=did_you_mean(detail["input"], known)
         )
     message = detail["msg"].removeprefix("Value error, ")
-    came = "see above" if detail["type"] == "value_error" else repr(detail["input"])
-    return Problem(where=place, must=message, came=came, do=_describe(detail["loc"]))
+    came = "" if isinstance(detail["input"], dict) else repr(detail["input"])
+    return Problem(where=place, must=message, came=came or "a section", do=_describe(detail["loc"]))
 
 
 def _is_union_tag(part: int | str) -> bool:

@@ -1,14 +1,32 @@
-"""The sections of a recipe. Every default is written out in the saved recipe; a misspelt key is refused."""
+"""The sections of a recipe. Every default is written out in the saved recipe; a misspelt key is refused.
 
-from typing import Annotated, Literal
+What must hold between entries stands in `rules.py`; the defaults that depend on the task stand in `TASK_DEFAULTS`.
+"""
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
 AtLeastOne = Annotated[list[str], Field(min_length=1)]
+
+
+# What a recipe need not say, because it follows from the task: entries of every stage, and of `evaluation`.
+TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "classify": {
+        "stage": {"objective": "cross_entropy"},
+        "evaluation": {"primary_metric": "macro_f1", "baselines": ["majority", "tfidf", "linear_probe"]},
+    },
+    "regress": {
+        "stage": {"objective": "bce"},
+        "evaluation": {"primary_metric": "spearman", "baselines": ["mean", "tfidf_ridge", "metadata_ridge"]},
+    },
+}
 
 
 def _one_may_stand_alone(value: object) -> object:
@@ -23,6 +41,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """YAML's `yes` would pass as the number 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("it must not be true or false")
+        return value
+
 
 class Data(Section):
     """Which file is read, and the role of its columns."""
@@ -31,8 +57,19 @@ class Data(Section):
     """A CSV, TSV, JSON, JSONL or Parquet file, or a folder saved by `datasets`; relative to the working directory."""
     text: ColumnNames
     """Columns that hold text, in the order in which the model reads them."""
-    target: str
-    """The column that holds the label."""
+    target: str | None = None
+    """The column that holds the label; for the task `classify`."""
+    targets: ColumnNames | None = None
+    """The columns that hold the numbers to be predicted; for the task `regress`. A pattern such as "answer_*" takes
+    every column of numbers that it matches and that has no other role."""
+    target_range: tuple[float, float] | None = None
+    """Lowest and highest value that a target can have; without it each target's range is learnt from training rows."""
+    categorical: ColumnNames | None = None
+    """Metadata columns of categories, joined to the pooled states before the head."""
+    numeric: ColumnNames | None = None
+    """Metadata columns of numbers, joined to the pooled states before the head."""
+    max_categories: Count = 32
+    """Of every categorical column so many of the most frequent values stand for themselves, the rest are `other`."""
     id: str | None = None
     """The column that names a row; without one, rows are named by their position in the file."""
     group: str | None = None
@@ -46,7 +83,8 @@ class Data(Section):
     blank_text: Literal["drop", "keep", "refuse"] = "drop"
     """What is done with training rows that have no text. At prediction such a row is always answered."""
     missing_label: Literal["drop", "refuse"] = "drop"
-    """What is done with rows that have no label."""
+    """What is done with rows that have no label, or no target at all; a target that is missing beside others is left
+    out of the loss and of the scores."""
     duplicate_id: Literal["rename", "refuse"] = "refuse"
     """What is done with rows whose id came before."""
     conflicting_labels: Literal["keep", "drop", "refuse"] = "keep"
@@ -62,7 +100,7 @@ class SplitPlan(Section):
     """Share of the rows that is sealed."""
     validation_fraction: ShareBelowOne = 0.15
     """Share of the rows that chooses the checkpoint; not used with folds."""
-    folds: Annotated[int, Field(ge=2)] | None = None
+    folds: AtLeastTwo | None = None
     """Train this many models, each on all but one fold of the rows that are not sealed."""
     near_duplicates: Literal["together", "ignore"] = "together"
     """Whether near duplicates stay in one part."""
@@ -92,9 +130,10 @@ class Model(Section):
     """A folder, the name of an installed package that carries a model, or a name on the Hugging Face hub."""
     revision: str | None = None
     """Branch, tag or commit of a hub model."""
-    pooling: Literal["auto", "native", "mean", "first", "last"] = "auto"
+    pooling: Literal["auto", "native", "mean", "first", "last", "parts"] = "auto"
     """How token states become one vector: `native` is the model family's own classification head; the others put a
-    linear head on pooled states. `auto` takes the pooling that a sentence-embedding model declares, else native."""
+    head on pooled states, `parts` on the first token and the mean of every part of `text.parts`. `auto` takes `parts`
+    where there are parts, else the pooling that a sentence-embedding model declares, else native."""
     adapter: Adapter | None = None
     """Adapters; without them the model's own weights are trained."""
     attention_dropout: ShareBelowOne = 0.0
@@ -102,7 +141,9 @@ class Model(Section):
     hidden_dropout: ShareBelowOne | None = None
     """Dropout on hidden states; without a value the model's own."""
     head_dropout: ShareBelowOne = 0.1
-    """Dropout before the head that Strop puts on pooled states."""
+    """Dropout before every linear layer of the head that Strop puts on pooled states."""
+    head_hidden: list[Count] = []
+    """Widths of hidden layers in that head; without any it is one linear layer."""
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Number format of the matrix products; `auto` takes bfloat16 where the hardware has instructions for it."""
     gradient_checkpointing: bool = False
@@ -120,6 +161,18 @@ class Windows(Section):
     """Windows a row may have; what lies beyond is cut and counted."""
 
 
+class TextPart(Section):
+    """How much of a text column is read where the columns share the length, and which segment it is."""
+
+    share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Share of the length; columns without a share are read whole, before the others. Room that a column leaves unused
+    passes on to the others."""
+    keep: Literal["head", "tail", "middle", "ends"] = "ends"
+    """Which tokens of a longer text stay: its beginning, its end, its middle, or both its ends."""
+    segment: Literal[0, 1] | None = None
+    """Segment id of its tokens, for models that have segments (BERT); without one 0 for the first column, else 1."""
+
+
 class Text(Section):
     """How texts become tokens."""
 
@@ -129,6 +182,9 @@ class Text(Section):
     """Which tokens of a longer text stay: its beginning, its end, its middle, or both its ends."""
     windows: Windows | None = None
     """Read longer texts in windows instead of cutting them."""
+    parts: dict[str, TextPart] | None = None
+    """Read every text column as a part of its own, with its share of the length; by column name, in the order of
+    `data.text`."""
     template: str | None = None
     """A Jinja template over the text columns, for example "query: {{ text }}"; without one the columns are joined by
     line breaks."""
@@ -139,10 +195,11 @@ class Text(Section):
 class Stage(Section):
     """One stretch of training: an objective, what is trainable, and the schedule."""
 
-    objective: Literal["cross_entropy"] = "cross_entropy"
-    """What is minimised."""
-    trainable: Literal["all", "head", "adapter"] = "all"
-    """Which weights are trained; `adapter` trains adapters and head."""
+    objective: Literal["cross_entropy", "bce", "mse", "pairwise_rank"] = "cross_entropy"
+    """What is minimised; the task `regress` begins with `bce`."""
+    trainable: Literal["all", "head", "adapter"] | AtLeastOne = "all"
+    """Which weights are trained: all, the head alone, adapters and head, or the head and every parameter whose name
+    contains one of a list of words, for example ["layer.5."]."""
     frozen: list[str] = []
     """Parameters that stay as they are although `trainable` covers them: any whose name contains one of these, for
     example "word_embeddings"."""
@@ -152,6 +209,10 @@ class Stage(Section):
     """Peak rate of the body, or of the adapters."""
     head_learning_rate: Positive | None = None
     """Peak rate of the head; without a value the same."""
+    learning_rates: dict[str, Positive] = {}
+    """Peak rate of parameters whose name contains a word, by that word; goes before the other rates."""
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    """The optimiser; `adamw_8bit` holds its moments in 8 bits (bitsandbytes, on a GPU)."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
     """Each layer further from the head trains at this multiple of the rate of the layer above it."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
@@ -184,18 +245,53 @@ class Stage(Section):
     """Time between two resumable checkpoints; 0 writes one after every step. It changes no result."""
 
 
+class Cycle(Section):
+    """Stages that are repeated in their order; stands in the list of stages for all its repetitions."""
+
+    cycles: Count
+    """How many times."""
+    stages: Annotated[list[Stage], Field(min_length=1)]
+    """What is repeated."""
+
+
+def _in_a_row(stages: object) -> object:
+    """Write cycles out: every repetition of every stage, one after the other."""
+    if not isinstance(stages, list):
+        return stages
+    row: list[object] = []
+    for number, entry in enumerate(stages):
+        if not isinstance(entry, dict) or "cycles" not in entry:
+            row.append(entry)
+            continue
+        n_cycles, repeated = entry["cycles"], entry.get("stages")
+        if type(n_cycles) is not int or n_cycles < 1 or not isinstance(repeated, list) or len(entry) > 2:
+            raise ValueError(f"stages.{number} must have 'cycles', a whole number above 0, and 'stages', a list")
+        row += repeated * n_cycles
+    return row
+
+
 class Evaluation(Section):
     """What is measured, and against what."""
 
-    primary_metric: Literal["macro_f1", "accuracy", "mcc", "auroc", "weighted_f1", "log_loss"] = "macro_f1"
-    """Chooses the checkpoint and stands first in the report."""
-    baselines: list[Literal["majority", "tfidf", "linear_probe"]] = ["majority", "tfidf", "linear_probe"]
-    """Trained on the same rows and judged on the same rows."""
+    primary_metric: Literal[
+        "macro_f1", "accuracy", "mcc", "auroc", "weighted_f1", "log_loss", "spearman", "pearson", "mae"
+    ] = "macro_f1"
+    """Chooses the checkpoint and stands first in the report; the task `regress` begins with `spearman`."""
+    baselines: list[Literal["majority", "tfidf", "linear_probe", "mean", "tfidf_ridge", "metadata_ridge"]] = [
+        "majority",
+        "tfidf",
+        "linear_probe",
+    ]
+    """Trained on the same rows and judged on the same rows; the task `regress` begins with mean, tfidf_ridge and
+    metadata_ridge."""
+    snap: bool = True
+    """With folds, the task `regress` fits each target's grid of values on out-of-fold predictions, and reports the gain
+    on rows that the grid was not fitted on."""
     n_bootstrap: Annotated[int, Field(ge=100)] = 2000
     """Resamples behind every interval."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     """Level of the intervals."""
-    calibration_bins: Annotated[int, Field(ge=2)] = 10
+    calibration_bins: AtLeastTwo = 10
     """Bins of the calibration error and of the reliability plot."""
 
 
@@ -204,8 +300,8 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run: its folder under `runs/`."""
-    task: Literal["classify"] = "classify"
-    """What is learnt."""
+    task: Literal["classify", "regress"] = "classify"
+    """What is learnt: one of a few classes, or numbers in a range."""
     data: Data
     """Which file is read, and the role of its columns."""
     model: Model
@@ -214,8 +310,10 @@ class Recipe(Section):
     """How rows are divided into train, validation and the sealed test part."""
     text: Text = Text()
     """How texts become tokens."""
-    stages: Annotated[list[Stage], Field(min_length=1)] = [Stage()]
-    """Stretches of training, one after the other."""
+    stages: Annotated[
+        list[Stage], Field(min_length=1), BeforeValidator(_in_a_row, json_schema_input_type=list[Stage | Cycle])
+    ] = [Stage()]
+    """Stretches of training, one after the other; `cycles` and `stages` in one entry stand for repetitions."""
     evaluation: Evaluation = Evaluation()
     """What is measured, and against what."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -223,31 +321,24 @@ class Recipe(Section):
     report_to: list[Literal["tensorboard", "mlflow", "wandb"]] = []
     """Experiment trackers that also receive losses and metrics."""
 
-    @model_validator(mode="after")
-    def _stages_must_fit_the_model(self) -> "Recipe":
-        for number, stage in enumerate(self.stages):
-            if stage.trainable == "adapter" and self.model.adapter is None:
-                raise ValueError(
-                    f"stages.{number}.trainable is 'adapter': the recipe must have a section model.adapter"
-                )
-            if stage.trainable == "all" and self.model.adapter is not None:
-                raise ValueError(
-                    f"stages.{number}.trainable is 'all' but model.adapter is set: "
-                    "say 'adapter' (adapters and head) or remove the adapter"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _there_must_be_rows_to_choose_by(self) -> "Recipe":
-        split = self.split
-        if self.data.part is None and split.folds is None and split.validation_fraction == 0.0:
-            raise ValueError(
-                "split.validation_fraction must be above 0 unless there are folds or data.part gives the parts"
-            )
-        if split.test_fraction + split.validation_fraction >= 1.0:
-            raise ValueError(
-                "split.test_fraction + split.validation_fraction must stay below 1: rows to train on must be left"
-            )
-        if self.data.part is not None and split.folds is not None:
-            raise ValueError("data.part and split.folds exclude each other: give the parts by a column or by folds")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults_of_the_task(cls, content: Any) -> Any:
+        """Write out what follows from the task, so that the saved recipe holds it."""
+        if not isinstance(content, dict) or content.get("task", "classify") not in TASK_DEFAULTS:
+            return content
+        defaults = TASK_DEFAULTS[content.get("task", "classify")]
+        data = content.get("data")
+        has_metadata = isinstance(data, dict) and bool(data.get("categorical") or data.get("numeric"))
+        filled = {"stages": [{}], "evaluation": {}, **content}
+        filled["stages"] = _in_a_row(filled["stages"])
+        if isinstance(filled["stages"], list):
+            filled["stages"] = [
+                {**defaults["stage"], **stage} if isinstance(stage, dict) else stage for stage in filled["stages"]
+            ]
+        if isinstance(filled["evaluation"], dict):
+            filled["evaluation"] = {**defaults["evaluation"], **filled["evaluation"]}
+            if not has_metadata and "baselines" not in content.get("evaluation", {}):
+                without = [name for name in filled["evaluation"]["baselines"] if name != "metadata_ridge"]
+                filled["evaluation"]["baselines"] = without
+        return filled

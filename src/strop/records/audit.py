@@ -10,11 +10,34 @@ from strop.records.files import read_json, write_json
 
 @dataclass(frozen=True)
 class LabelCount:
-    """How many rows have a label, and their share of all rows."""
+    """How many rows that are not sealed have a label, and their share of all rows that are not sealed."""
 
     label: str
     n_rows: int
     fraction: float
+
+
+@dataclass(frozen=True)
+class TargetRange:
+    """The values of one target in rows that are not sealed.
+
+    Attributes:
+        target: Its name.
+        n_rows: Rows that have a value.
+        low: The lowest value.
+        mean: Their mean.
+        high: The highest value.
+        n_values: How many different values there are.
+        top_fraction: Share of the most frequent value.
+    """
+
+    target: str
+    n_rows: int
+    low: float
+    mean: float
+    high: float
+    n_values: int
+    top_fraction: float
 
 
 @dataclass(frozen=True)
@@ -50,15 +73,15 @@ class Groups:
 class Audit:
     """What there is to know about the data before anything is trained.
 
-    Ids are those of rows that are not sealed; counts are of all rows.
+    What concerns labels, and every id, is of rows that are not sealed; other counts are of all rows.
 
     Attributes:
-        n_rows: Rows after cleaning.
+        n_rows: Rows after cleaning, sealed ones included.
         labels: Every label, the most frequent first; empty for rows without a target.
         majority_accuracy: Accuracy of always answering the most frequent label; None for rows without a target.
         labels_once: Labels that appear once.
         duplicates: Exact and near duplicates.
-        n_conflicting_texts: Texts that have more than one label.
+        n_conflicting_texts: Texts that have more than one label, sealed rows left aside.
         n_conflicting_rows: Rows of these.
         conflicting_ids: Some of them, the ids of one text together.
         characters_quantiles: Length of the joined texts in characters, by quantile ("0", "0.5", ..., "1").
@@ -69,6 +92,7 @@ class Audit:
         n_rows_by_part: Rows of every part, or fold; empty where there is no split.
         tokens_quantiles: Length of the rows in tokens, by quantile; empty where no tokenizer was at hand.
         fraction_fitting: Share of the rows that fit a number of tokens, by that number ("128", "256", ...).
+        targets: Every target that has a value; empty for a task with labels.
     """
 
     n_rows: int
@@ -87,6 +111,12 @@ class Audit:
     n_rows_by_part: Mapping[str, int] = field(default_factory=dict)
     tokens_quantiles: Mapping[str, float] = field(default_factory=dict)
     fraction_fitting: Mapping[str, float] = field(default_factory=dict)
+    targets: tuple[TargetRange, ...] = ()
+
+    @property
+    def n_labelled_rows(self) -> int:
+        """Rows that the labels were counted over: those that are not sealed."""
+        return sum(label.n_rows for label in self.labels)
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -106,6 +136,7 @@ class Audit:
             "duplicates": Duplicates(**content["duplicates"]),
             "conflicting_ids": tuple(tuple(ids) for ids in content["conflicting_ids"]),
             "misread_ids": tuple(content["misread_ids"]),
+            "targets": tuple(TargetRange(**one) for one in content["targets"]),
             "groups": None if content["groups"] is None else Groups(**content["groups"]),
         }
         return cls(**{**content, **read})

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from strop.records.files import read_arrow, write_arrow
 
 Strings = NDArray[np.object_]
+Numbers = NDArray[np.float64]
 OPTIONAL_COLUMNS = ("target", "groups", "parts")
 
 
@@ -33,6 +34,10 @@ class Dataset:
         target: The label of every row, shape (n_rows,), or None where rows are yet to be labelled.
         groups: The group of every row, shape (n_rows,), or None. Rows of a group stay in one part.
         parts: The part that the data themselves give every row (train, validation, test), or None.
+        targets: For every target (a column name) one number per row, NaN where it is missing, shape (n_rows,); empty
+            for a task with labels and where rows are yet to be answered.
+        categories: For every metadata column of categories one string per row, "" where it is missing.
+        numbers: For every metadata column of numbers one number per row, NaN where it is missing.
     """
 
     ids: Strings
@@ -40,10 +45,13 @@ class Dataset:
     target: Strings | None = None
     groups: Strings | None = None
     parts: Strings | None = None
+    targets: Mapping[str, Numbers] = field(default_factory=dict)
+    categories: Mapping[str, Strings] = field(default_factory=dict)
+    numbers: Mapping[str, Numbers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n_rows = len(self.ids)
-        for name, column in self._named_columns().items():
+        for name, column in (self._named_columns() | self._named_numbers()).items():
             if len(column) != n_rows:
                 raise ValueError(f"every column must have {n_rows} rows, '{name}' has {len(column)}")
         if len(set(self.ids.tolist())) != n_rows:
@@ -64,6 +72,9 @@ class Dataset:
                 encoded = value.encode("utf-8", "surrogatepass")
                 digest.update(len(encoded).to_bytes(8, "little"))
                 digest.update(encoded)
+        for name, numbers in self._named_numbers().items():
+            digest.update(f"{name}\0{len(numbers)}\0".encode())
+            digest.update(np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").tobytes())
         return digest.hexdigest()
 
     def labels(self) -> tuple[str, ...]:
@@ -76,6 +87,10 @@ class Dataset:
             raise ValueError("the rows have no target")
         return tuple(sorted(set(self.target.tolist())))
 
+    def target_matrix(self) -> Numbers:
+        """All targets as one matrix, NaN where one is missing, shape (n_rows, n_targets)."""
+        return np.stack(list(self.targets.values()), axis=1) if self.targets else np.empty((self.n_rows, 0))
+
     def take(self, rows: NDArray[np.intp] | Sequence[int]) -> Self:
         """Keep the rows at these positions, in this order."""
         at = np.asarray(rows, dtype=np.intp)
@@ -84,6 +99,9 @@ class Dataset:
             self,
             ids=self.ids[at],
             texts={name: column[at] for name, column in self.texts.items()},
+            targets={name: column[at] for name, column in self.targets.items()},
+            categories={name: column[at] for name, column in self.categories.items()},
+            numbers={name: column[at] for name, column in self.numbers.items()},
             **{name: None if column is None else column[at] for name, column in kept.items()},
         )
 
@@ -107,9 +125,10 @@ class Dataset:
 
     def save(self, path: Path) -> None:
         """Write the rows to an Arrow file."""
-        columns = self._named_columns()
-        table = pa.table({name: pa.array(column.tolist(), pa.string()) for name, column in columns.items()})
-        write_arrow(path, table, {"record": "Dataset", "texts": list(self.texts)})
+        columns = {name: pa.array(column.tolist(), pa.string()) for name, column in self._named_columns().items()}
+        columns |= {name: pa.array(column, pa.float64()) for name, column in self._named_numbers().items()}
+        named = {kind: list(getattr(self, kind)) for kind in ("texts", "targets", "categories", "numbers")}
+        write_arrow(path, pa.table(columns), {"record": "Dataset", **named})
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -126,6 +145,9 @@ class Dataset:
         return cls(
             ids=column("id"),
             texts={name: column(f"text:{name}") for name in notes["texts"]},
+            targets={name: table.column(f"target:{name}").to_numpy() for name in notes["targets"]},
+            categories={name: column(f"category:{name}") for name in notes["categories"]},
+            numbers={name: table.column(f"number:{name}").to_numpy() for name in notes["numbers"]},
             target=column("target"),
             groups=column("groups"),
             parts=column("parts"),
@@ -137,4 +159,8 @@ class Dataset:
             column = getattr(self, name)
             if column is not None:
                 columns[name] = column
-        return columns
+        return columns | {f"category:{name}": column for name, column in self.categories.items()}
+
+    def _named_numbers(self) -> dict[str, Numbers]:
+        named = {f"target:{name}": column for name, column in self.targets.items()}
+        return named | {f"number:{name}": column for name, column in self.numbers.items()}

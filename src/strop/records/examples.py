@@ -23,6 +23,8 @@ class Examples:
         start_W1: Where each window starts in `tokens_T`, and the end, shape (W + 1,).
         n_tokens_R: Length of each row before anything was cut, special tokens included, shape (R,).
         n_cut_R: How many of a row's tokens no window holds, shape (R,).
+        part_T: For every token the number of its text part, from 1, a part's separator included; 0 for the special
+            tokens before the first part. Shape (T,), or None where the texts of a row are read as one.
     """
 
     ids: Strings
@@ -31,6 +33,7 @@ class Examples:
     start_W1: NDArray[np.int64]
     n_tokens_R: NDArray[np.int64]
     n_cut_R: NDArray[np.int64]
+    part_T: NDArray[np.int8] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -51,36 +54,57 @@ class Examples:
         """Token ids of one window, shape (its length,)."""
         return self.tokens_T[self.start_W1[number] : self.start_W1[number + 1]]
 
+    def window_parts(self, number: int) -> NDArray[np.int8]:
+        """Part numbers of one window's tokens, shape (its length,).
+
+        Raises:
+            ValueError: The texts were read as one.
+        """
+        if self.part_T is None:
+            raise ValueError("the examples have no parts: their texts were read as one")
+        return self.part_T[self.start_W1[number] : self.start_W1[number + 1]]
+
     def windows_of_rows(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         """Numbers of all windows that belong to these rows, ascending."""
         return np.flatnonzero(np.isin(self.row_W, rows))
 
+    def windows_in_order(self, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Numbers of all windows of these rows, row by row in the order of `rows`."""
+        first, after = np.searchsorted(self.row_W, rows, "left"), np.searchsorted(self.row_W, rows, "right")
+        return np.concatenate([np.arange(0), *map(np.arange, first, after)])
+
     def take(self, rows: NDArray[np.intp]) -> Self:
         """Keep these rows with all their windows, in the order of `rows`."""
-        first, after = np.searchsorted(self.row_W, rows, "left"), np.searchsorted(self.row_W, rows, "right")
-        windows = [range(start, end) for start, end in zip(first.tolist(), after.tolist(), strict=True)]
-        pieces = [self.window(number) for numbers in windows for number in numbers]
+        windows = self.windows_in_order(rows)
+        n_windows_R = np.searchsorted(self.row_W, rows, "right") - np.searchsorted(self.row_W, rows, "left")
+        tokens = np.concatenate([np.arange(0), *map(np.arange, self.start_W1[windows], self.start_W1[windows + 1])])
         return replace(
             self,
             ids=self.ids[rows],
-            row_W=np.repeat(np.arange(len(rows)), [len(numbers) for numbers in windows]).astype(np.int64),
-            tokens_T=np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.int32),
-            start_W1=np.concatenate([[0], np.cumsum([len(piece) for piece in pieces])]).astype(np.int64),
+            row_W=np.repeat(np.arange(len(rows), dtype=np.int64), n_windows_R),
+            tokens_T=self.tokens_T[tokens],
+            start_W1=np.concatenate([[0], np.cumsum(self.length_W[windows])]).astype(np.int64),
             n_tokens_R=self.n_tokens_R[rows],
             n_cut_R=self.n_cut_R[rows],
+            part_T=None if self.part_T is None else self.part_T[tokens],
         )
 
     def save(self, path: Path) -> None:
         """Write the token ids to an Arrow file, one line a window."""
-        windows = pa.ListArray.from_arrays(pa.array(self.start_W1, pa.int32()), pa.array(self.tokens_T, pa.int32()))
-        table = pa.table({"row": pa.array(self.row_W, pa.int64()), "tokens": windows})
+        starts = pa.array(self.start_W1, pa.int32())
+        columns = {
+            "row": pa.array(self.row_W, pa.int64()),
+            "tokens": pa.ListArray.from_arrays(starts, pa.array(self.tokens_T, pa.int32())),
+        }
+        if self.part_T is not None:
+            columns["parts"] = pa.ListArray.from_arrays(starts, pa.array(self.part_T, pa.int8()))
         notes = {
             "record": "Examples",
             "ids": self.ids.tolist(),
             "n_tokens": self.n_tokens_R.tolist(),
             "n_cut": self.n_cut_R.tolist(),
         }
-        write_arrow(path, table, notes)
+        write_arrow(path, pa.table(columns), notes)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -91,6 +115,7 @@ class Examples:
         """
         table, notes = read_arrow(path)
         windows = table.column("tokens").combine_chunks()
+        parts = table.column("parts").combine_chunks() if "parts" in table.column_names else None
         return cls(
             ids=strings(notes["ids"]),
             row_W=table.column("row").to_numpy().astype(np.int64),
@@ -98,4 +123,5 @@ class Examples:
             start_W1=windows.offsets.to_numpy().astype(np.int64),
             n_tokens_R=np.asarray(notes["n_tokens"], dtype=np.int64),
             n_cut_R=np.asarray(notes["n_cut"], dtype=np.int64),
+            part_T=None if parts is None else parts.values.to_numpy(zero_copy_only=False).astype(np.int8),
         )

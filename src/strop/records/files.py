@@ -17,10 +17,11 @@ from strop.errors import MachineError, Problem, RunError
 
 @contextmanager
 def no_space_is_said(path: Path) -> Iterator[None]:
-    """Turn "no space left" and "not allowed" into errors that say where and what to do.
+    """Turn "no space left", "not allowed" and "that is a file" into errors that say where and what to do.
 
     Raises:
-        MachineError: The disk is full, or the place may not be written.
+        MachineError: The disk is full, the place may not be written, or a file stands where a folder must be (or the
+            other way round).
     """
     try:
         yield
@@ -36,12 +37,30 @@ def no_space_is_said(path: Path) -> Iterator[None]:
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             problem = Problem(
                 where=str(path),
-                must="the run folder must be writable",
+                must="the place must be writable",
                 came=f"{error.strerror}",
-                do="choose another place with --runs, or change the folder's permissions",
+                do="choose another place (for runs with --runs), or change the folder's permissions",
             )
             raise MachineError(problem) from error
+        taken = _taken_place(path, error)
+        if taken is not None:
+            raise MachineError(taken) from error
         raise
+
+
+def _taken_place(path: Path, error: OSError) -> Problem | None:
+    """What is wrong where a file must be written but a folder stands, or a folder is needed but a file stands."""
+    do = "choose another place (for runs with --runs), or move what stands there"
+    if error.errno == errno.EISDIR:
+        # Renaming tells of two places, the second is the one to be written.
+        place = str(error.filename2 or error.filename or path)
+        return Problem(place, "a file must be written here", "a folder stands there", do)
+    if error.errno not in (errno.ENOTDIR, errno.EEXIST):
+        return None
+    file = next((above for above in (path, *path.parents) if above.exists()), None)
+    if file is None or file.is_dir():
+        return None
+    return Problem(str(path), "everything above the file's name must be a folder", f"'{file}' is a file", do)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -119,7 +138,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file that a run wrote.
 
     Raises:
-        RunError: The file is not there or is not JSON.
+        RunError: The file is not there, cannot be read, or is not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -128,6 +147,8 @@ def read_json(path: Path) -> Any:
             where=str(path), must="the file must exist", came="no such file", do="run `strop fit` to the end first"
         )
         raise RunError(problem) from error
+    except OSError as error:
+        raise RunError(_unreadable(path, error)) from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         problem = Problem(
             where=str(path),
@@ -136,6 +157,11 @@ def read_json(path: Path) -> Any:
             do="the file was changed from outside: remove it and give the same command again",
         )
         raise RunError(problem) from error
+
+
+def _unreadable(path: Path, error: OSError) -> Problem:
+    came, do = error.strerror or str(error), "check that it is a file and its permissions"
+    return Problem(str(path), "the file must be readable", came, do)
 
 
 def write_arrow(path: Path, table: pa.Table, notes: Mapping[str, Any]) -> None:
@@ -151,7 +177,7 @@ def read_arrow(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     """Read a table and its notes, as written by `write_arrow`.
 
     Raises:
-        RunError: The file is not there or is damaged.
+        RunError: The file is not there, cannot be read, or is damaged.
     """
     try:
         table = pa.ipc.open_file(pa.BufferReader(path.read_bytes())).read_all()
@@ -161,6 +187,8 @@ def read_arrow(path: Path) -> tuple[pa.Table, dict[str, Any]]:
             where=str(path), must="the file must exist", came="no such file", do="run `strop fit` to the end first"
         )
         raise RunError(problem) from error
+    except OSError as error:
+        raise RunError(_unreadable(path, error)) from error
     except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         problem = Problem(
             where=str(path),

@@ -65,6 +65,11 @@ class RunFolder:
         """Folder of the token cache."""
         return self.path / "examples"
 
+    @property
+    def features(self) -> Path:
+        """What head-only stages and baselines read of the body, keyed by content."""
+        return self.path / "features"
+
     def fold(self, name: str) -> Path:
         """Folder of one fold's training; the run folder itself where there are no folds."""
         return self.path if name == "whole" else self.path / "folds" / name

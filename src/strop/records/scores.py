@@ -39,6 +39,15 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
+class TargetScores:
+    """Scores of one target: by metric, None where the metric is not defined (a constant column has no correlation)."""
+
+    target: str
+    n_rows: int
+    metrics: Mapping[str, Score | None]
+
+
+@dataclass(frozen=True)
 class SystemScores:
     """All scores of one system (the fine-tuned model, or a baseline) on one set of rows.
 
@@ -48,6 +57,7 @@ class SystemScores:
         classes: One entry a class, in label order.
         confusion: Counts, true label by row, predicted label by column, shape (L, L) as nested lists.
         per_row: By metric name, one value a row (for example `log_loss`, `correct`), in the order of `Scores.ids`.
+        targets: One entry a target, where numbers are predicted; the metrics are then means over targets.
     """
 
     system: str
@@ -55,6 +65,7 @@ class SystemScores:
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
     per_row: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    targets: tuple[TargetScores, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,15 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Treated:
+    """Scores after a treatment of saved predictions, and the paired difference to the predictions as they were."""
+
+    treatment: str
+    scores: SystemScores
+    gain: Difference
+
+
+@dataclass(frozen=True)
 class Scores:
     """Scores of one run on one part.
 
@@ -91,7 +111,7 @@ class Scores:
         part: "validation", "test", or "out of fold".
         primary: Name of the primary metric.
         confidence: Level of the intervals, for example 0.95.
-        labels: Names of the classes.
+        labels: Names of the classes, or of the targets.
         ids: The rows judged, in the order of the per-row values.
         model: The fine-tuned model's scores.
         baselines: The baselines' scores on the same rows.
@@ -99,6 +119,8 @@ class Scores:
         temperature: The temperature that calibrates the model's probabilities, None where it was not fitted.
         calibrated: Log loss and calibration error after calibration, each on rows the temperature was not fitted on.
         caveats: What a reader must know, for example that these rows also chose the checkpoint.
+        treated: Scores of the model's predictions after a treatment that was fitted on predictions of other rows, for
+            example "snapped"; each says what it gained.
     """
 
     part: str
@@ -112,6 +134,7 @@ class Scores:
     temperature: float | None = None
     calibrated: Mapping[str, Score] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
+    treated: tuple[Treated, ...] = ()
 
     @property
     def primary_score(self) -> Score:
@@ -142,6 +165,10 @@ class Scores:
             temperature=content["temperature"],
             calibrated={name: Score(**one) for name, one in content["calibrated"].items()},
             caveats=tuple(content["caveats"]),
+            treated=tuple(
+                Treated(one["treatment"], _system(one["scores"]), Difference(**one["gain"]))
+                for one in content["treated"]
+            ),
         )
 
 
@@ -161,4 +188,12 @@ def _system(content: Mapping[str, Any]) -> SystemScores:
         ),
         confusion=tuple(tuple(row) for row in content["confusion"]),
         per_row={name: tuple(values) for name, values in content["per_row"].items()},
+        targets=tuple(
+            TargetScores(
+                one["target"],
+                one["n_rows"],
+                {name: None if score is None else Score(**score) for name, score in one["metrics"].items()},
+            )
+            for one in content["targets"]
+        ),
     )

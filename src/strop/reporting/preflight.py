@@ -16,27 +16,52 @@ SHOWN_LENGTHS = ("128", "256", "512", "1024", "2048", "4096")
 
 
 def audit_view(audit: Audit) -> RenderableType:
-    """Labels with their shares, lengths, duplicates, conflicts and suspects."""
-    table = Table(title=f"{count(audit.n_rows)} rows", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    """Labels of rows that are not sealed with their shares, lengths, duplicates, conflicts and suspects."""
+    title = f"{count(audit.n_rows)} rows"
+    if audit.labels:
+        title += f"; labels of the {count(audit.n_labelled_rows)} rows that are not sealed"
+    elif audit.targets:
+        title += "; targets of the rows that are not sealed"
+    table = _labels(audit) if audit.labels else _targets(audit)
+    facts = [
+        f"always answering '{audit.labels[0].label}' is right on {audit.majority_accuracy:.1%} of these rows"
+        if audit.majority_accuracy is not None
+        else "",
+        _lengths(audit),
+        _duplicates(audit),
+        f"{count(audit.n_conflicting_rows)} of these rows have a text that also stands with another label"
+        if audit.labels
+        else "",
+        f"{count(audit.n_misread_rows)} rows look as if they were read in a wrong encoding",
+    ]
+    if audit.labels_once:
+        facts.append(f"labels that appear once in these rows: {', '.join(audit.labels_once)}")
+    if audit.groups is not None:
+        facts.append(f"{count(audit.groups.n_groups)} groups, the largest of {count(audit.groups.n_rows_largest)} rows")
+    # A title of the table itself would be folded to the width of the labels.
+    return Group(Text(title, style="table.title"), table, *(Text(f"  {fact}") for fact in facts if fact))
+
+
+def _labels(audit: Audit) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("label")
     table.add_column("rows", justify="right")
     table.add_column("share", justify="right")
     for label in audit.labels:
         table.add_row(Text(label.label), count(label.n_rows), f"{label.fraction:.1%}")
-    facts = [
-        f"always answering '{audit.labels[0].label}' is right on {audit.majority_accuracy:.1%} of the rows"
-        if audit.majority_accuracy is not None
-        else "",
-        _lengths(audit),
-        _duplicates(audit),
-        f"{count(audit.n_conflicting_rows)} rows have a text that also stands with another label",
-        f"{count(audit.n_misread_rows)} rows look as if they were read in a wrong encoding",
-    ]
-    if audit.labels_once:
-        facts.append(f"labels that appear once: {', '.join(audit.labels_once)}")
-    if audit.groups is not None:
-        facts.append(f"{count(audit.groups.n_groups)} groups, the largest of {count(audit.groups.n_rows_largest)} rows")
-    return Group(table, *(Text(f"  {fact}") for fact in facts if fact))
+    return table
+
+
+def _targets(audit: Audit) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("target")
+    for name in ("rows", "lowest", "mean", "highest", "values", "most frequent"):
+        table.add_column(name, justify="right")
+    for one in audit.targets:
+        numbers = (f"{value:.3g}" for value in (one.low, one.mean, one.high))
+        row = (count(one.n_rows), *numbers, count(one.n_values), f"{one.top_fraction:.1%}")
+        table.add_row(Text(one.target), *row)
+    return table
 
 
 def _duplicates(audit: Audit) -> str:
@@ -67,7 +92,7 @@ def split_view(split: Split, label_of: Mapping[str, str]) -> RenderableType:
     if split.held_out:
         parts = {f"fold {number}": held for number, held in enumerate(split.held_out)}
     table = Table(title="split", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    labels = sorted(set(label_of.values()))
+    labels = sorted(set(label_of.values()) - {""})
     for name in ("part", "rows", *labels):
         table.add_column(Text(name), justify="left" if name == "part" else "right", overflow="fold")
     for name, ids in parts.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psutil
 
 from strop.data.read import read_dataset
+from strop.data.sealing import without_sealed_ids
 from strop.data.split import make_split
 from strop.models.locate import LocatedModel, locate_model
 from strop.models.memory import MemoryPlan, plan_memory
@@ -16,10 +17,10 @@ from strop.records.audit import Audit
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.split import Split
-from strop.runs.prepare import audit_rows
-from strop.text.template import render_texts
+from strop.runs.prepare import audit_rows, cut_notes, tokenize
+from strop.runs.trainable import must_be_trainable
 from strop.text.tokenizer import TextTokenizer
-from strop.text.windows import check_length, cut_entries, make_examples
+from strop.text.windows import check_length
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Checked:
     Attributes:
         audit: The state of the data.
         split: Which rows would be in which part.
-        label_of: The label of every row that is not sealed, by id.
+        label_of: The label of every row that is not sealed, by id; "" for a task without labels.
         entries: What a fit would write to the ledger.
         located: The pretrained model.
         memory: What training would need.
@@ -51,11 +52,11 @@ def check_recipe(recipe: Recipe) -> Checked:
     """
     located = locate_model(recipe.model)
     check_length(recipe.text, located.max_positions)
+    must_be_trainable(recipe, located)
     read = read_dataset(recipe.data, normalize=recipe.text.normalize, seed=recipe.seed)
     result = make_split(read.dataset, recipe.split, recipe.seed)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
-    texts = render_texts(read.dataset, recipe.text.template)
-    examples = make_examples(read.dataset.ids, texts, tokenizer, recipe.text)
+    examples = tokenize(read.dataset, tokenizer, recipe.text)
     audit = audit_rows(read.dataset, result.clusters, result.split, examples)
     open_rows = read.dataset.select(result.split.open_ids)
     label_of = dict(zip(open_rows.ids.tolist(), _labels(open_rows), strict=True))
@@ -64,11 +65,12 @@ def check_recipe(recipe: Recipe) -> Checked:
         located,
         recipe,
         longest_tokens=int(examples.length_W.max()),
-        n_labels=len(read.dataset.labels()),
+        n_labels=len(read.dataset.targets) or len(read.dataset.labels()),
         available_gib=_free_gib() if gpu_gib is None else gpu_gib,
         on_cpu=gpu_gib is None,
     )
-    entries = (*read.entries, *result.entries, *cut_entries(examples, recipe.text))
+    entries = without_sealed_ids((*read.entries, *result.entries), result.split)
+    entries += cut_notes(examples, read.dataset, tokenizer, recipe.text)
     return Checked(audit, result.split, label_of, entries, located, memory)
 
 
@@ -89,5 +91,5 @@ def _free_gib() -> float:
 
 def _labels(rows: Dataset) -> list[str]:
     if rows.target is None:
-        raise ValueError("rows to be checked must have a target")
+        return [""] * rows.n_rows
     return [str(label) for label in rows.target.tolist()]

@@ -6,6 +6,7 @@ from pathlib import Path
 from strop.errors import Problem, RunError
 from strop.evaluation.compare import Comparison, compare_runs
 from strop.records.dataset import Dataset
+from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.runs.judge import must_be_finished
 from strop.runs.run import Run
@@ -49,6 +50,8 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
     first = runs[0].recipe
     # A group column that only some of the runs name says nothing about the rows of the others.
     has_groups = bool(groups) and all(run.recipe.data.group == first.data.group for run in runs)
+    if on_test:
+        _write_look(runs, paths)
     return compare_runs(
         predictions, targets, evaluation=first.evaluation, seed=first.seed, groups=groups if has_groups else None
     )
@@ -58,6 +61,16 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """The folders' names, or their whole paths where two names are alike."""
     names = [path.name for path in paths]
     return names if len(set(names)) == len(names) else [str(path) for path in paths]
+
+
+def _write_look(runs: Sequence[Run], paths: Sequence[Path]) -> None:
+    """Every comparison on test rows is one more look at them, and stands in the ledger of every run."""
+    named = ", ".join(path.name for path in paths)
+    for run in runs:
+        n_before = len(run.folder.ledger.openings())
+        what = f"the opened test part was used to compare {named} (opening number {n_before + 1})"
+        with run.folder.locked():
+            run.folder.ledger.write(Entry("opened", "comparison", what), every_time=True)
 
 
 def _must_be_opened(run: Run) -> None:

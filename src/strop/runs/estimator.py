@@ -1,7 +1,9 @@
 """A scikit-learn compatible classifier of texts."""
 
 import hashlib
+import io
 import shutil
+import tarfile
 import tempfile
 import weakref
 from collections.abc import Mapping, Sequence
@@ -17,6 +19,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, c
 from strop.data.values import normalized
 from strop.data.write import write_table
 from strop.runs.fit import fit
+from strop.runs.run import Run
 
 
 class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -115,9 +118,25 @@ class TextClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
+        """What is pickled; a run in a temporary folder goes along, since the folder does not outlive the object."""
         state = dict(super().__getstate__())
         state.pop("_remove", None)
+        if self.runs is None and "run_" in state:
+            packed = io.BytesIO()
+            with tarfile.open(fileobj=packed, mode="w") as archive:
+                archive.add(self.run_.folder.path, arcname=self.run_.folder.path.name)
+            state["_packed_run"] = packed.getvalue()
         return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore, a packed run into a temporary folder of its own."""
+        packed = state.pop("_packed_run", None)
+        super().__setstate__(state)
+        if packed is not None:
+            folder = self._temporary_folder()
+            with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+                archive.extractall(folder, filter="data")
+            self.run_ = Run(folder / self.run_.folder.path.name)
 
     def _label_names(self) -> list[str]:
         names = [str(label) for label in self.classes_.tolist()]

@@ -11,13 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from strop.models.locate import locate_model
 from strop.recipe.load import read_recipe, resolve
 from strop.recipe.sections import Recipe
 from strop.records.run_folder import RunFolder
 from strop.runs.judge import judge_open_rows
 from strop.runs.prepare import Prepared, claim_folder, prepare
 from strop.runs.run import Run
-from strop.runs.trackers import Trackers, trackers_must_be_installed
+from strop.runs.trackers import Trackers
+from strop.runs.trainable import must_be_trainable
+from strop.runs.treat import treat_predictions
 from strop.training.watch import Watcher, Watchers
 
 LIBRARIES = ("strop", "torch", "transformers", "accelerate", "peft", "bitsandbytes", "scikit-learn", "numpy", "pyarrow")
@@ -70,7 +73,7 @@ def resolve_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: M
 
 
 def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
-    trackers_must_be_installed(recipe)
+    must_be_trainable(recipe, locate_model(recipe.model))
     about = folder.read_about()
     folder.update_about(
         name=recipe.name,
@@ -83,6 +86,7 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
     _train_and_predict(recipe, prepared, folder, watcher)
     with _timed(folder, "score"):
         watcher.station_began("scoring")
+        treat_predictions(recipe, prepared.dataset, folder)
         judge_open_rows(recipe, prepared.dataset, prepared.split, folder)
     watcher.station_began("writing the report")
     from strop.reporting.card import write_card

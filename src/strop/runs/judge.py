@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from strop.ensembling.out_of_fold import average_folds
 from strop.errors import Problem, RunError
 from strop.evaluation.evaluate import score_predictions
+from strop.evaluation.evaluate_values import score_values
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
@@ -15,6 +17,7 @@ from strop.records.split import Split
 CHOSE_CHECKPOINT = (
     "these rows also chose the checkpoint, which flatters the model a little; the sealed test part does not"
 )
+OPEN, SEALED = ".arrow", ".test.sealed.arrow"
 FOLDS_AVERAGED = "the test rows are predicted by the average of the folds' models"
 
 
@@ -23,7 +26,7 @@ def judge_open_rows(recipe: Recipe, dataset: Dataset, split: Split, folder: RunF
     part = "out of fold" if split.held_out else "validation"
     model = Predictions.load(folder.predictions / "model.arrow")
     rows = dataset.select(model.ids)
-    scores = _score(recipe, folder, model, rows, part, suffix=".arrow", caveats=(CHOSE_CHECKPOINT,))
+    scores = _score(recipe, folder, model, rows, part, suffix=OPEN, caveats=(CHOSE_CHECKPOINT,))
     scores.save(scores_path(folder, part))
     return scores
 
@@ -62,12 +65,21 @@ def open_test(recipe: Recipe, folder: RunFolder) -> Scores:
         model,
         rows,
         "test",
-        suffix=".test.sealed.arrow",
+        suffix=SEALED,
         caveats=_test_caveats(split, n_before),
         temperature=validation.temperature,
+        calibrated=_calibrated(folder, split, validation.temperature),
     )
     scores.save(scores_path(folder, "test"))
     return scores
+
+
+def _calibrated(folder: RunFolder, split: Split, temperature: float | None) -> Predictions | None:
+    """Sealed rows by the average of the folds' models, each calibrated; None without folds or temperature."""
+    if not split.held_out or temperature is None:
+        return None
+    by_fold = [Predictions.load(folder.predictions / "folds" / fold.name / f"model{SEALED}") for fold in split.folds()]
+    return average_folds(by_fold, {"system": "model"}, temperature=temperature)
 
 
 def must_be_finished(folder: RunFolder) -> None:
@@ -111,12 +123,26 @@ def _score(
     suffix: str,
     caveats: tuple[str, ...],
     temperature: float | None = None,
+    calibrated: Predictions | None = None,
 ) -> Scores:
-    if rows.target is None:
-        raise ValueError("rows to be judged must have a target")
     baselines: dict[str, Predictions] = {
         name: Predictions.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
     }
+    if recipe.task == "regress":
+        snapped = folder.predictions / f"model-snapped{suffix}"
+        return score_values(
+            model,
+            rows.target_matrix(),
+            baselines=baselines,
+            evaluation=recipe.evaluation,
+            part=part,
+            seed=recipe.seed,
+            groups=rows.groups,
+            caveats=caveats,
+            treated={"snapped": Predictions.load(snapped)} if snapped.exists() else {},
+        )
+    if rows.target is None:
+        raise ValueError("rows to be judged must have a target")
     return score_predictions(
         model,
         rows.target,
@@ -126,5 +152,6 @@ def _score(
         seed=recipe.seed,
         groups=rows.groups,
         temperature=temperature,
+        calibrated=calibrated,
         caveats=caveats,
     )

@@ -1,10 +1,14 @@
-"""New rows with their predicted label and probabilities, and what a reader should know about them."""
+"""New rows with their predicted labels or values, and what a reader should know about them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from strop.data.read import NewRows
 from strop.runs.run import Run
+from strop.runs.treat import Treatments
 
 
 def labelled_columns(
@@ -18,16 +22,41 @@ def labelled_columns(
         rows_done: Told how many of how many windows are done.
 
     Returns:
-        The columns (the rows' own, then `predicted` and `p_<label>`), and notes in words.
+        The columns, and notes in words. After the rows' own columns come `predicted` and `p_<label>`, or for every
+        target `predicted_<target>`, and where the run has folds the ends `low_<target>` and `high_<target>` of its
+        range and `snapped_<target>`.
     """
-    predictions = run.predict_rows(new.dataset, rows_done)
-    probabilities_RL = predictions.probabilities_RL(run.scores.temperature or 1.0)
+    answers = _values(run, new, rows_done) if run.recipe.task == "regress" else _labels(run, new, rows_done)
     taken = set(new.columns)
-    columns: dict[str, Sequence[Any]] = dict(new.columns)
-    columns[_free("predicted", taken)] = predictions.best_R().tolist()
+    return {**new.columns, **{_free(name, taken): values for name, values in answers.items()}}, _notes(run, new)
+
+
+def _labels(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
+    predictions = run.predict_rows(new.dataset, rows_done, calibrated=True)
+    probabilities_RL = predictions.probabilities_RL()
+    columns = {"predicted": predictions.best_R().tolist()}
     for at, label in enumerate(predictions.labels):
-        columns[_free(f"p_{label}", taken)] = [round(float(value), 6) for value in probabilities_RL[:, at]]
-    return columns, _notes(run, new)
+        columns[f"p_{label}"] = _rounded(probabilities_RL[:, at])
+    return columns
+
+
+def _values(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
+    predictions = run.predict_rows(new.dataset, rows_done)
+    values_RT = predictions.outputs_RL.astype(np.float64)
+    kinds = {"predicted": values_RT}
+    treatments = Treatments.load(run.folder)
+    if treatments is not None:
+        kinds["low"], kinds["high"] = treatments.ranges(values_RT)
+        kinds |= {"snapped": treatments.snap(values_RT)} if treatments.grids else {}
+    return {
+        f"{kind}_{target}": _rounded(matrix_RT[:, at])
+        for at, target in enumerate(predictions.labels)
+        for kind, matrix_RT in kinds.items()
+    }
+
+
+def _rounded(values: NDArray[np.float64]) -> list[float]:
+    return [round(float(value), 6) for value in values]
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -42,7 +71,10 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     notes = [entry.what for entry in new.entries]
     n_blank = int(new.is_blank.sum())
     if n_blank:
-        notes.append(f"rows without text: {n_blank}; their label is the model's guess from nothing")
+        notes.append(f"rows without text: {n_blank}; the answer is the model's guess from nothing")
+    unseen = run.unseen_categories(new.dataset)
+    if unseen is not None:
+        notes.append(unseen.what)
     if new.dataset.target is not None:
         unknown = sorted(set(new.dataset.target.tolist()) - set(run.labels) - {""})
         if unknown:

@@ -3,18 +3,22 @@
 from collections.abc import Callable
 
 import numpy as np
+from accelerate import Accelerator
+from numpy.typing import NDArray
 
+from strop.data.metadata import MetadataEncoder
 from strop.ensembling.out_of_fold import average_folds
 from strop.inference.predict import predict_logits
 from strop.models.precision import make_accelerator
 from strop.models.trained import TrainedModel, load_trained
 from strop.records.dataset import Dataset, strings
+from strop.records.examples import Examples
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
-from strop.text.template import render_texts
+from strop.runs.prepare import tokenize
+from strop.tasks.regress import values_of
 from strop.text.tokenizer import TextTokenizer
-from strop.text.windows import make_examples
 
 
 def predict_rows(
@@ -23,6 +27,7 @@ def predict_rows(
     models: dict[str, TrainedModel],
     rows: Dataset,
     rows_done: Callable[[int, int], None] | None = None,
+    temperature: float = 1.0,
 ) -> Predictions:
     """Predict rows with every fold's model and average the folds.
 
@@ -32,6 +37,7 @@ def predict_rows(
         models: Models by fold that are loaded already; those loaded now are added.
         rows: New rows.
         rows_done: Told how many of how many windows are done.
+        temperature: Divides every model's logits.
 
     Raises:
         ModelError: A model folder is damaged.
@@ -43,19 +49,49 @@ def predict_rows(
             models[fold.name] = load_trained(folder.model(fold.name), accelerator.device)
         trained = models[fold.name]
         accelerator = make_accelerator(trained.recipe.model.precision)
-        texts = render_texts(rows, trained.recipe.text.template)
-        tokenizer = TextTokenizer.from_folder(trained.folder)
-        examples = make_examples(rows.ids, texts, tokenizer, trained.recipe.text)
-        logits_RL = predict_logits(trained.network, examples, accelerator, pad_id=trained.pad_id, rows_done=rows_done)
+        trust = trained.recipe.model.trust_remote_code
+        tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=trust)
+        examples = tokenize(rows, tokenizer, trained.recipe.text)
         by_fold.append(
             Predictions(
                 ids=rows.ids,
                 labels=trained.labels,
-                logits_RL=logits_RL,
+                outputs_RL=outputs_of(trained, rows, examples, accelerator, rows_done),
                 part=strings(["new"] * rows.n_rows),
                 seen_R=np.zeros(rows.n_rows, dtype=np.bool_),
                 fold_R=np.full(rows.n_rows, -1, dtype=np.int64),
                 made_by={"system": "model", "fold": fold.name},
+                kind="values" if trained.network.inputs.is_regression else "logits",
             )
         )
-    return by_fold[0] if len(by_fold) == 1 else average_folds(by_fold, {"system": "model"})
+    if len(by_fold) == 1 and temperature == 1.0:
+        return by_fold[0]
+    return average_folds(by_fold, {"system": "model"}, temperature=temperature)
+
+
+def outputs_of(
+    trained: TrainedModel,
+    rows: Dataset,
+    examples: Examples,
+    accelerator: Accelerator,
+    rows_done: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """What a trained model says of rows, shape (R, L): logits of labels, or values of targets.
+
+    Args:
+        trained: A model as `load_trained` gives it.
+        rows: The rows, with their metadata where the model reads any.
+        examples: Their token ids.
+        accelerator: Device and precision.
+        rows_done: Told how many of how many windows are done.
+    """
+    metadata_RM = None
+    if trained.preprocessing.get("metadata") is not None:
+        metadata_RM = MetadataEncoder.from_json(trained.preprocessing["metadata"]).encode(rows)
+    outputs_RL = predict_logits(
+        trained.network, examples, accelerator, pad_id=trained.pad_id, metadata_RM=metadata_RM, rows_done=rows_done
+    )
+    if not trained.network.inputs.is_regression:
+        return outputs_RL
+    ranges = trained.preprocessing["targets"]
+    return values_of(outputs_RL, ranges["low"], ranges["high"])

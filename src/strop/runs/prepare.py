@@ -1,32 +1,41 @@
 """The stations before training: read, audit, split, tokenize. Each is loaded instead where the run has it already."""
 
 import hashlib
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.audit import audit_dataset
 from strop.data.read import read_dataset
+from strop.data.sealing import without_sealed_ids
 from strop.data.split import make_split
 from strop.errors import Problem, RunError
-from strop.evaluation.labels import label_numbers
 from strop.models.locate import LocatedModel, locate_model
 from strop.recipe.load import differing_keys, dump_recipe, read_recipe
-from strop.recipe.sections import Recipe
+from strop.recipe.sections import Recipe, Text
 from strop.records.audit import Audit
 from strop.records.dataset import Dataset, Strings
 from strop.records.examples import Examples
 from strop.records.files import write_text
+from strop.records.ledger import Entry
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
+from strop.tasks import TASKS
+from strop.tasks.task import Task
 from strop.text.coverage import token_coverage
+from strop.text.parts import make_part_examples, part_cut_entries
 from strop.text.template import render_texts
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import check_length, cut_entries, make_examples
 from strop.training.watch import Watcher
 
+# What a run may be continued with in another way: it has no influence on what is learnt.
+CHANGES_NOTHING = re.compile(r"report_to|stages\.\d+\.checkpoint_seconds")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".h5", ".onnx", ".msgpack", ".gguf")
 
 
@@ -35,11 +44,9 @@ class Prepared:
     """What training begins with.
 
     Attributes:
-        dataset: All rows, the sealed ones last. Labels of sealed rows are there only because the file has them.
+        dataset: All rows, the sealed ones last. Targets of sealed rows are there only because the file has them.
         split: Which row is in which part.
-        labels: Names of the labels.
-        target_R: Label number of every row of `dataset`; -1 for sealed rows, so that nothing can be fitted to them.
-        texts: What the tokenizer was given for every row.
+        task: The task on the rows of `dataset`; the targets of sealed rows are masked.
         examples: Token ids of every row of `dataset`.
         located: The pretrained model.
         pad_id: Token id that fills short windows.
@@ -47,9 +54,7 @@ class Prepared:
 
     dataset: Dataset
     split: Split
-    labels: tuple[str, ...]
-    target_R: NDArray[np.int64]
-    texts: Strings
+    task: Task
     examples: Examples
     located: LocatedModel
     pad_id: int
@@ -67,7 +72,11 @@ def claim_folder(recipe: Recipe, folder: RunFolder) -> None:
         folder.ledger.path.unlink(missing_ok=True)
         write_text(folder.recipe, dump_recipe(recipe))
         return
-    differences = differing_keys(read_recipe(folder.recipe), recipe)
+    differences = [
+        difference
+        for difference in differing_keys(read_recipe(folder.recipe), recipe)
+        if not CHANGES_NOTHING.match(difference)
+    ]
     if differences:
         problem = Problem(
             where=str(folder.path),
@@ -101,19 +110,10 @@ def prepare(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Prepared:
     check_length(recipe.text, located.max_positions)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
     dataset, split = _data_and_split(recipe, folder, watcher)
-    texts = render_texts(dataset, recipe.text.template)
-    examples = _examples(recipe, folder, dataset, texts, tokenizer, located, watcher)
+    examples = _examples(recipe, folder, dataset, tokenizer, located, watcher)
     _audit(recipe, folder, dataset, split, examples, watcher)
-    labels = dataset.labels()
-    target_R = label_numbers(_required(dataset.target), labels)
-    target_R[dataset.rows_of(split.test)] = -1
-    return Prepared(dataset, split, labels, target_R, texts, examples, located, tokenizer.pad_id)
-
-
-def _required(target: Strings | None) -> Strings:
-    if target is None:
-        raise ValueError("the rows must have a target")
-    return target
+    task = TASKS[recipe.task].of(recipe, dataset, dataset.rows_of(split.test))
+    return Prepared(dataset, split, task, examples, located, tokenizer.pad_id)
 
 
 def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple[Dataset, Split]:
@@ -126,7 +126,7 @@ def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tupl
     watcher.station_began("splitting")
     result = make_split(read.dataset, recipe.split, recipe.seed)
     split = result.split
-    folder.ledger.write_all([*read.entries, *result.entries])
+    folder.ledger.write_all(without_sealed_ids([*read.entries, *result.entries], split))
     folder.update_about(data_sha256=_file_digest(Path(recipe.data.path)), data_fingerprint=read.dataset.fingerprint)
     open_rows, sealed_rows = read.dataset.select(split.open_ids), read.dataset.select(split.test)
     open_rows.save(folder.open_data)
@@ -148,9 +148,15 @@ def _together(first: Dataset, second: Dataset) -> Dataset:
     def joined(one: Strings | None, other: Strings | None) -> Strings | None:
         return None if one is None or other is None else np.concatenate([one, other])
 
+    def columns(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: np.concatenate([column, other[name]]) for name, column in one.items()}
+
     return Dataset(
         ids=np.concatenate([first.ids, second.ids]),
-        texts={name: np.concatenate([column, second.texts[name]]) for name, column in first.texts.items()},
+        texts=columns(first.texts, second.texts),
+        targets=columns(first.targets, second.targets),
+        categories=columns(first.categories, second.categories),
+        numbers=columns(first.numbers, second.numbers),
         target=joined(first.target, second.target),
         groups=joined(first.groups, second.groups),
         parts=joined(first.parts, second.parts),
@@ -161,7 +167,6 @@ def _examples(
     recipe: Recipe,
     folder: RunFolder,
     dataset: Dataset,
-    texts: Strings,
     tokenizer: TextTokenizer,
     located: LocatedModel,
     watcher: Watcher,
@@ -178,10 +183,28 @@ def _examples(
     if path.exists():
         return Examples.load(path)
     watcher.station_began("tokenizing")
-    examples = make_examples(dataset.ids, texts, tokenizer, recipe.text)
-    folder.ledger.write_all(list(cut_entries(examples, recipe.text)))
+    examples = tokenize(dataset, tokenizer, recipe.text)
+    folder.ledger.write_all(list(cut_notes(examples, dataset, tokenizer, recipe.text)))
     examples.save(path)
     return examples
+
+
+def tokenize(dataset: Dataset, tokenizer: TextTokenizer, text: Text) -> Examples:
+    """Token ids of every row, its text columns read as parts or as one text.
+
+    Raises:
+        RecipeError: The template does not fit the rows, or the length leaves no room.
+    """
+    if text.parts is not None:
+        return make_part_examples(dataset.ids, dataset.texts, tokenizer, text)
+    return make_examples(dataset.ids, render_texts(dataset, text.template), tokenizer, text)
+
+
+def cut_notes(examples: Examples, dataset: Dataset, tokenizer: TextTokenizer, text: Text) -> tuple[Entry, ...]:
+    """What the ledger says about texts that were cut."""
+    if text.parts is not None:
+        return part_cut_entries(examples, dataset.texts, tokenizer, text)
+    return cut_entries(examples, text)
 
 
 def _audit(

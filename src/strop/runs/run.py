@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strop.data.metadata import MetadataEncoder, unseen_categories
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset, strings
+from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.scores import Scores
@@ -79,25 +81,29 @@ class Run:
         with self.folder.locked():
             return open_test(self.recipe, self.folder)
 
-    def predict(self, texts: Sequence[str | None]) -> list[str]:
-        """The likeliest label of every text.
+    def predict(self, texts: Sequence[str | None]) -> list[str] | NDArray[np.float64]:
+        """The likeliest label of every text, or the values of the targets, shape (n_texts, n_targets).
 
         Args:
             texts: New texts; None and blank texts are answered too. For a recipe with several text columns use
                 `predict_rows`.
         """
-        return list(self.predict_rows(self._dataset_of(texts)).best_R().tolist())
+        predictions = self.predict_rows(self._dataset_of(texts))
+        if predictions.kind == "values":
+            return predictions.outputs_RL.astype(np.float64)
+        return list(predictions.best_R().tolist())
 
     def predict_proba(self, texts: Sequence[str | None]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n_texts, n_labels), columns in the order of `labels`."""
-        return self.predict_rows(self._dataset_of(texts)).probabilities_RL(self.scores.temperature or 1.0)
+        return self.predict_rows(self._dataset_of(texts), calibrated=True).probabilities_RL()
 
-    def predict_rows(self, rows: Dataset, rows_done: Any = None) -> Predictions:
+    def predict_rows(self, rows: Dataset, rows_done: Any = None, *, calibrated: bool = False) -> Predictions:
         """Predict rows with all their text columns; with folds, the average of the folds' models.
 
         Args:
-            rows: New rows.
+            rows: New rows, with their metadata where the model reads any.
             rows_done: Told how many of how many windows are done.
+            calibrated: Whether logits are divided by the temperature of the run.
 
         Raises:
             RunError: The run is not finished.
@@ -106,7 +112,19 @@ class Run:
         from strop.runs.predict import predict_rows
 
         must_be_finished(self.folder)
-        return predict_rows(self.folder, self._split, self._models, rows, rows_done)
+        temperature = (self.scores.temperature or 1.0) if calibrated else 1.0
+        return predict_rows(self.folder, self._split, self._models, rows, rows_done, temperature)
+
+    def unseen_categories(self, rows: Dataset) -> Entry | None:
+        """What there is to say on categories of new rows that the models never saw; None for nothing.
+
+        Args:
+            rows: Rows that were predicted by this object.
+        """
+        for trained in self._models.values():
+            if trained.preprocessing.get("metadata") is not None:
+                return unseen_categories(MetadataEncoder.from_json(trained.preprocessing["metadata"]), rows)
+        return None
 
     @cached_property
     def _models(self) -> dict[str, Any]:

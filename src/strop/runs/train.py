@@ -1,28 +1,32 @@
 """The stations that load a language model: train every fold, predict held-out and sealed rows, fit the baselines."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
 from numpy.typing import NDArray
 
+from strop.data.metadata import MetadataEncoder
 from strop.ensembling.out_of_fold import average_folds, gather_folds
-from strop.inference.predict import pooled_features, predict_logits
-from strop.metrics.registry import METRICS
+from strop.inference.predict import mean_by_row, predict_from_features, predict_logits
 from strop.models.load import build_network, count_parameters, load_body
-from strop.models.network import Network
+from strop.models.network import Inputs, Network
 from strop.models.trained import ABOUT, load_trained, save_trained
 from strop.recipe.sections import Recipe
-from strop.records.files import read_arrow, write_arrow
+from strop.records.dataset import Strings, strings
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
+from strop.runs.predict import outputs_of
 from strop.runs.prepare import Prepared
-from strop.tasks.classify import BaselineRows, baseline_logits, build_evaluation, held_out_predictions
-from strop.training.stage import StageJob, train_stage
+from strop.tasks.task import BaselineRows, Task
+from strop.text.parts import segments
+from strop.training.features import body_features
+from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watcher
 
 
@@ -32,6 +36,39 @@ def fold_seed(recipe: Recipe, fold: Fold, stage: int) -> int:
     return int(np.random.SeedSequence([recipe.seed, number, stage]).generate_state(1)[0])
 
 
+@dataclass(frozen=True)
+class FoldState:
+    """What is fitted on the training rows of a fold before the network is.
+
+    Attributes:
+        task: The task with what it learnt.
+        encoder: Turns metadata into numbers, None without metadata.
+        metadata_RM: Encoded metadata of all rows, None without metadata.
+    """
+
+    task: Task
+    encoder: MetadataEncoder | None
+    metadata_RM: NDArray[np.float32] | None
+
+    def inputs(self, recipe: Recipe) -> Inputs:
+        """What the network is given beside token ids."""
+        return Inputs(
+            segments=segments(recipe.text, recipe.data.text) if recipe.text.parts is not None else (),
+            n_metadata=0 if self.encoder is None else len(self.encoder.names),
+            is_regression=self.task.is_regression,
+        )
+
+
+def fit_fold_state(recipe: Recipe, prepared: Prepared, fold: Fold) -> FoldState:
+    """Fit ranges and metadata encoding on the training rows of a fold."""
+    rows = prepared.dataset.rows_of(fold.train)
+    task = prepared.task.fitted_on(rows)
+    if not prepared.dataset.categories and not prepared.dataset.numbers:
+        return FoldState(task, None, None)
+    encoder = MetadataEncoder.fit(prepared.dataset, rows, recipe.data.max_categories)
+    return FoldState(task, encoder, encoder.encode(prepared.dataset))
+
+
 def train_fold(
     recipe: Recipe, prepared: Prepared, fold: Fold, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
 ) -> None:
@@ -39,17 +76,19 @@ def train_fold(
     if (folder.model(fold.name) / ABOUT).exists():
         return
     watcher.station_began(f"training{'' if fold.number is None else f' fold {fold.number}'}")
+    state = fit_fold_state(recipe, prepared, fold)
     network = build_network(
         recipe.model,
         prepared.located,
-        prepared.labels,
+        state.task.names,
         pad_id=prepared.pad_id,
         device=accelerator.device,
         seed=fold_seed(recipe, fold, 0),
+        inputs=state.inputs(recipe),
     )
     reached: float | None = None
     chosen: dict[str, object] = {}
-    for job in _stage_jobs(recipe, prepared, fold, folder, accelerator):
+    for job in _stage_jobs(recipe, prepared, state, fold, folder, accelerator, watcher):
         progress = train_stage(replace(job, start=reached), network, accelerator, watcher)
         if progress.best_step > 0:
             chosen = {"stage": job.number, "step": progress.best_step, "score": progress.best_score}
@@ -64,24 +103,32 @@ def train_fold(
         folder.model(fold.name),
         recipe=recipe,
         located=prepared.located,
-        labels=prepared.labels,
+        labels=state.task.names,
         pad_id=prepared.pad_id,
+        preprocessing={
+            "targets": dict(state.task.saved()),
+            "metadata": None if state.encoder is None else state.encoder.to_json(),
+        },
     )
 
 
 def _stage_jobs(
-    recipe: Recipe, prepared: Prepared, fold: Fold, folder: RunFolder, accelerator: Accelerator
+    recipe: Recipe,
+    prepared: Prepared,
+    state: FoldState,
+    fold: Fold,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    watcher: Watcher,
 ) -> Iterator[StageJob]:
     """The jobs of a fold's stages, in their order."""
-    held = prepared.dataset.rows_of(fold.validation)
-    evaluate = build_evaluation(
-        prepared.examples.take(held),
-        prepared.target_R[held],
-        prepared.labels,
-        accelerator,
-        primary=recipe.evaluation.primary_metric,
-        fold=fold,
+    features = partial(
+        body_features,
+        examples=prepared.examples,
+        accelerator=accelerator,
+        folder=folder.features,
         pad_id=prepared.pad_id,
+        watcher=watcher,
     )
     for number, stage in enumerate(recipe.stages):
         yield StageJob(
@@ -90,16 +137,59 @@ def _stage_jobs(
             stage=stage,
             examples=prepared.examples,
             rows=prepared.dataset.rows_of(fold.train),
-            target_R=prepared.target_R,
-            n_labels=len(prepared.labels),
+            target_R=state.task.targets,
+            n_labels=len(state.task.names),
             pad_id=prepared.pad_id,
-            evaluate=evaluate,
-            higher_is_better=METRICS[recipe.evaluation.primary_metric].higher_is_better,
+            evaluate=_evaluation(prepared, state, fold, number, accelerator),
+            higher_is_better=state.task.higher_is_better,
             start=None,
             folder=folder.stage(fold.name, number, stage.objective),
             seed=fold_seed(recipe, fold, number + 1),
             note=folder.ledger.write,
+            metadata_RM=state.metadata_RM,
+            features=features,
         )
+
+
+def _evaluation(
+    prepared: Prepared, state: FoldState, fold: Fold, stage: int, accelerator: Accelerator
+) -> Callable[[Network, NDArray[np.float32] | None], Evaluated]:
+    """What a stage calls to be evaluated: predict the rows that the fold holds out, and score them."""
+    held = prepared.dataset.rows_of(fold.validation)
+    examples, windows = prepared.examples.take(held), prepared.examples.windows_in_order(held)
+    metadata_RM = None if state.metadata_RM is None else state.metadata_RM[held]
+    made_by = {"system": "model", "fold": fold.name, "stage": str(stage)}
+
+    def evaluate(network: Network, features_WF: NDArray[np.float32] | None) -> Evaluated:
+        if features_WF is None:
+            outputs_RL = predict_logits(network, examples, accelerator, pad_id=prepared.pad_id, metadata_RM=metadata_RM)
+        else:
+            outputs_RL = predict_from_features(
+                network, examples, features_WF[windows], accelerator, metadata_RM=metadata_RM
+            )
+        outputs_RL = state.task.predictions_of(outputs_RL)
+        predictions = unseen_predictions(outputs_RL, examples.ids, state.task, fold, "validation", made_by)
+        metrics = state.task.score(held, predictions)
+        return Evaluated(metrics[state.task.primary], metrics, predictions)
+
+    return evaluate
+
+
+def unseen_predictions(
+    outputs_RL: NDArray[np.float32], ids: Strings, task: Task, fold: Fold, part: str, made_by: Mapping[str, str]
+) -> Predictions:
+    """Predictions of rows that no model of the fold was trained on."""
+    n_rows = len(ids)
+    return Predictions(
+        ids=ids,
+        labels=task.names,
+        outputs_RL=outputs_RL,
+        part=strings([part] * n_rows),
+        seen_R=np.zeros(n_rows, dtype=np.bool_),
+        fold_R=np.full(n_rows, -1 if fold.number is None else fold.number, dtype=np.int64),
+        made_by=made_by,
+        kind="values" if task.is_regression else "logits",
+    )
 
 
 def _about_model(prepared: Prepared, network: Network, accelerator: Accelerator) -> dict[str, object]:
@@ -128,16 +218,16 @@ def predict_fold(prepared: Prepared, fold: Fold, folder: RunFolder, accelerator:
         return
     watcher.station_began("predicting")
     trained = load_trained(folder.model(fold.name), accelerator.device)
+    chosen = folder.read_about()["chosen"].get(fold.name, {})
+    made_by = {"system": "model", "fold": fold.name, **{key: str(chosen[key]) for key in ("stage", "step") if chosen}}
     for part, ids, path in (("validation", fold.validation, held_path), ("test", prepared.split.test, sealed_path)):
         if len(ids) == 0:
             continue
-        examples = prepared.examples.take(prepared.dataset.rows_of(ids))
-        logits_RL = predict_logits(
-            trained.network, examples, accelerator, pad_id=trained.pad_id, rows_done=watcher.rows_done
+        rows = prepared.dataset.rows_of(ids)
+        outputs_RL = outputs_of(
+            trained, prepared.dataset.take(rows), prepared.examples.take(rows), accelerator, watcher.rows_done
         )
-        held_out_predictions(logits_RL, ids, prepared.labels, fold, part, {"system": "model", "fold": fold.name}).save(
-            path
-        )
+        unseen_predictions(outputs_RL, ids, prepared.task, fold, part, made_by).save(path)
 
 
 def fold_predictions(folder: RunFolder, system: str, fold: Fold) -> tuple[Path, Path]:
@@ -151,53 +241,46 @@ def predict_baselines(
 ) -> None:
     """Fit every baseline on each fold's training rows; predict what the model predicts."""
     features_RH = _frozen_features(recipe, prepared, folder, accelerator, watcher)
-    for name in recipe.evaluation.baselines:
-        for fold in prepared.split.folds():
+    texts = prepared.dataset.joined_texts()
+    for fold in prepared.split.folds():
+        state = fit_fold_state(recipe, prepared, fold)
+        for name in recipe.evaluation.baselines:
             held_path, sealed_path = fold_predictions(folder, f"baseline-{name}", fold)
             if held_path.exists() and (sealed_path.exists() or len(prepared.split.test) == 0):
                 continue
             watcher.station_began(f"baseline {name}")
             train = prepared.dataset.rows_of(fold.train)
             held, sealed = prepared.dataset.rows_of(fold.validation), prepared.dataset.rows_of(prepared.split.test)
-            asked = np.concatenate([held, sealed])
-            logits_RL = baseline_logits(
-                name,
-                _baseline_rows(prepared, features_RH, train),
-                prepared.target_R[train],
-                _baseline_rows(prepared, features_RH, asked),
-                n_labels=len(prepared.labels),
-                seed=recipe.seed,
-            )
-            made_by = {"system": name, "fold": fold.name}
-            parts = [("validation", fold.validation, held_path, logits_RL[: len(held)])]
+
+            def seen_of(rows: NDArray[np.intp], state: FoldState = state) -> BaselineRows:
+                return BaselineRows(
+                    texts[rows],
+                    None if features_RH is None else features_RH[rows],
+                    None if state.metadata_RM is None else state.metadata_RM[rows],
+                    None if prepared.dataset.groups is None else prepared.dataset.groups[rows],
+                )
+
+            asked = seen_of(np.concatenate([held, sealed]))
+            outputs_RL = state.task.baseline(name, seen_of(train), train, asked, seed=recipe.seed)
+            parts = [("validation", fold.validation, held_path, outputs_RL[: len(held)])]
             if len(sealed):
-                parts.append(("test", prepared.split.test, sealed_path, logits_RL[len(held) :]))
-            for part, ids, path, logits in parts:
-                held_out_predictions(logits, ids, prepared.labels, fold, part, made_by).save(path)
-
-
-def _baseline_rows(prepared: Prepared, features_RH: NDArray[np.float32] | None, rows: NDArray[np.intp]) -> BaselineRows:
-    return BaselineRows(prepared.dataset.joined_texts()[rows], None if features_RH is None else features_RH[rows])
+                parts.append(("test", prepared.split.test, sealed_path, outputs_RL[len(held) :]))
+            for part, ids, path, outputs in parts:
+                made_by = {"system": name, "fold": fold.name}
+                unseen_predictions(outputs, ids, prepared.task, fold, part, made_by).save(path)
 
 
 def _frozen_features(
     recipe: Recipe, prepared: Prepared, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
 ) -> NDArray[np.float32] | None:
-    """Pooled states of the pretrained body for all rows, computed once and kept in the run folder."""
+    """Pooled states of the pretrained body for all rows, shape (R, H), where a baseline needs them."""
     if "linear_probe" not in recipe.evaluation.baselines:
         return None
-    import pyarrow as pa
-
-    path = folder.path / "features" / "pretrained.arrow"
-    if not path.exists():
-        watcher.station_began("features of the frozen body")
-        body = load_body(recipe.model, prepared.located, pad_id=prepared.pad_id, device=accelerator.device)
-        features_RH = pooled_features(body, prepared.examples, accelerator, pad_id=prepared.pad_id)
-        column = pa.FixedSizeListArray.from_arrays(pa.array(features_RH.reshape(-1)), features_RH.shape[1])
-        write_arrow(path, pa.table({"features": column}), {"width": features_RH.shape[1]})
-    table, notes = read_arrow(path)
-    flat = table.column("features").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return np.asarray(flat.reshape(-1, notes["width"]))
+    body = load_body(recipe.model, prepared.located, pad_id=prepared.pad_id, device=accelerator.device)
+    features_WF = body_features(
+        body, prepared.examples, accelerator, folder.features, pad_id=prepared.pad_id, watcher=watcher
+    )
+    return mean_by_row(prepared.examples, features_WF)
 
 
 def gather_predictions(recipe: Recipe, prepared: Prepared, folder: RunFolder) -> None:

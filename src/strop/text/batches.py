@@ -83,5 +83,17 @@ def pad_batch(
     return input_ids_BT, mask_BT.astype(np.int64)
 
 
+def pad_parts(examples: Examples, windows: NDArray[np.intp]) -> NDArray[np.int64] | None:
+    """The part number of every token in the rectangle that `pad_batch` makes, 0 for padding; None without parts."""
+    if examples.part_T is None:
+        return None
+    length_B = examples.length_W[windows]
+    is_token_BT = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
+    part_BT = np.zeros(is_token_BT.shape, dtype=np.int64)
+    if len(windows):
+        part_BT[is_token_BT] = np.concatenate([examples.window_parts(int(window)) for window in windows])
+    return part_BT
+
+
 def _cut(order: NDArray[np.intp], size: int) -> list[NDArray[np.intp]]:
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -107,12 +107,6 @@ class TextTokenizer:
         whole = np.concatenate([self.prefix_ids, ids, self.suffix_ids]).astype(np.int32)
         return whole if len(whole) else np.asarray([self.pad_id], dtype=np.int32)
 
-    def count_tokens(self, texts: Sequence[str] | NDArray[np.object_]) -> NDArray[np.int64]:
-        """Length of every text in tokens, special tokens included, shape (n_texts,)."""
-        lengths = np.fromiter((len(ids) for ids in self.encode(texts)), dtype=np.int64, count=len(texts))
-        counted: NDArray[np.int64] = np.maximum(lengths + self.n_special, 1)
-        return counted
-
 
 def _readable(text: str) -> str:
     try:

@@ -58,7 +58,7 @@ def make_examples(ids: Strings, texts: Strings, tokenizer: TextTokenizer, text: 
     windows: list[NDArray[np.int32]] = []
     n_windows_R = np.zeros(len(texts), dtype=np.int64)
     for row, tokens in enumerate(encoded):
-        kept = tokens[_kept_positions(len(tokens), capacity, text.keep)]
+        kept = tokens[kept_positions(len(tokens), capacity, text.keep)]
         starts = _window_starts(len(kept), room, step)
         windows += [tokenizer.with_special(kept[start : start + room]) for start in starts]
         n_windows_R[row] = len(starts)
@@ -116,7 +116,7 @@ def _room_and_step(tokenizer: TextTokenizer, text: Text) -> tuple[int, int]:
     return room, room - stride
 
 
-def _kept_positions(n_tokens: int, capacity: int, keep: str) -> NDArray[np.intp]:
+def kept_positions(n_tokens: int, capacity: int, keep: str) -> NDArray[np.intp]:
     """Positions of the tokens that stay, ascending."""
     if n_tokens <= capacity:
         return np.arange(n_tokens)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from strop.errors import Problem, RunError
 from strop.records.files import folder_written_whole, no_space_is_said, write_json
 from strop.records.ledger import Entry
 
@@ -67,8 +68,21 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read weights that `save_weights` wrote."""
-    return dict(load_file(path / "weights.safetensors"))
+    """Read weights that `save_weights` wrote.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        return dict(load_file(path / "weights.safetensors"))
+    except (OSError, SafetensorError) as error:
+        problem = Problem(
+            where=str(path / "weights.safetensors"),
+            must="the weights of a stage that has ended must be as they were written",
+            came=str(error),
+            do="remove the stage's folder and those of later stages, and give the `strop fit` command again",
+        )
+        raise RunError(problem) from error
 
 
 def save_checkpoint(folder: Path, progress: Progress, weights: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:

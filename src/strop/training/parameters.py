@@ -4,30 +4,25 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import nn
 
-from strop.errors import Problem, RecipeError
+from strop.errors import MachineError, Problem, RecipeError
 from strop.models.network import Network
 from strop.recipe.sections import Stage
 
-LAYER_NUMBER = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
+LAYER_OF_NAME = re.compile(r"\.(?:layers?|h|blocks?)\.(\d+)\.")
 
 
 def choose_trainable(network: Network, stage: Stage, stage_number: int) -> list[tuple[str, nn.Parameter]]:
     """Set `requires_grad` as the stage asks, and list what it trains.
 
     Raises:
-        RecipeError: A pattern of `frozen` matches nothing, or nothing is left to train.
+        RecipeError: A word of `frozen`, `trainable` or `learning_rates` is in no name, or nothing is left to train.
     """
-    unused = [pattern for pattern in stage.frozen if not any(pattern in name for name, _ in network.named_parameters())]
-    if unused:
-        problem = Problem(
-            where=f"stages.{stage_number}.frozen",
-            must="every entry must be part of a parameter's name",
-            came=", ".join(repr(pattern) for pattern in unused),
-            do=f"names look like {next(iter(dict(network.named_parameters())))!r}",
-        )
-        raise RecipeError(problem)
+    problems = [*_unused_patterns(network, stage, stage_number)]
+    if problems:
+        raise RecipeError(*problems)
     chosen = []
     for name, parameter in network.named_parameters():
         is_chosen = _is_covered(network, name, stage) and not any(pattern in name for pattern in stage.frozen)
@@ -47,11 +42,29 @@ def choose_trainable(network: Network, stage: Stage, stage_number: int) -> list[
     return chosen
 
 
+def _unused_patterns(network: Network, stage: Stage, stage_number: int) -> Iterator[Problem]:
+    names = [name for name, _ in network.named_parameters()]
+    given = {"frozen": stage.frozen, "learning_rates": list(stage.learning_rates)}
+    if isinstance(stage.trainable, list):
+        given["trainable"] = stage.trainable
+    for key, patterns in given.items():
+        unused = [pattern for pattern in patterns if not any(pattern in name for name in names)]
+        if unused:
+            yield Problem(
+                where=f"stages.{stage_number}.{key}",
+                must="every entry must be part of a parameter's name",
+                came=", ".join(repr(pattern) for pattern in unused),
+                do=f"names look like {names[0]!r}",
+            )
+
+
 def _is_covered(network: Network, name: str, stage: Stage) -> bool:
     if ".original_module." in name:
         return False
     if network.is_head(name):
         return True
+    if isinstance(stage.trainable, list):
+        return any(pattern in name for pattern in stage.trainable)
     if stage.trainable == "adapter":
         return network.is_adapter(name)
     return stage.trainable == "all"
@@ -75,6 +88,9 @@ def rate_groups(network: Network, chosen: list[tuple[str, nn.Parameter]], stage:
 
 
 def _rate(network: Network, name: str, n_layers: int, stage: Stage) -> float:
+    own = [rate for pattern, rate in stage.learning_rates.items() if pattern in name]
+    if own:
+        return own[0]
     if network.is_head(name):
         return stage.head_learning_rate or stage.learning_rate
     depth = next(_layer_numbers(name), None)
@@ -85,6 +101,32 @@ def _rate(network: Network, name: str, n_layers: int, stage: Stage) -> float:
 
 
 def _layer_numbers(name: str) -> Iterator[int]:
-    found = LAYER_NUMBER.search(name)
+    found = LAYER_OF_NAME.search(name)
     if found is not None:
         yield int(found.group(1))
+
+
+def build_optimizer(network: Network, chosen: list[tuple[str, nn.Parameter]], stage: Stage) -> torch.optim.Optimizer:
+    """The optimiser that the stage names, over its parameter groups.
+
+    Raises:
+        MachineError: `adamw_8bit` is asked for where bitsandbytes or a GPU is missing.
+    """
+    groups = rate_groups(network, chosen, stage)
+    device = chosen[0][1].device.type
+    if stage.optimizer == "adamw":
+        return torch.optim.AdamW(groups, fused=device in ("cpu", "cuda"))
+    try:
+        from bitsandbytes.optim import AdamW8bit
+    except ImportError:
+        device = "a machine without bitsandbytes"
+    if device != "cuda":
+        problem = Problem(
+            where="optimizer=adamw_8bit",
+            must="the 8-bit optimiser needs a GPU and the library bitsandbytes",
+            came=device,
+            do="set optimizer=adamw; its moments take 8 bytes a trained weight instead of 2",
+        )
+        raise MachineError(problem)
+    optimizer: torch.optim.Optimizer = AdamW8bit(groups)
+    return optimizer

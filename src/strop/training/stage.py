@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from strop.errors import MachineError, Problem
+from strop.models.batch import make_batch, metadata_of
 from strop.models.network import Network
 from strop.recipe.sections import Stage
 from strop.records.examples import Examples
 from strop.records.files import read_json, write_json
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
-from strop.text.batches import pad_batch, plan_batches
+from strop.text.batches import plan_batches
 from strop.training.average import WeightAverage
 from strop.training.checkpoints import (
     Progress,
@@ -38,8 +39,8 @@ from strop.training.checkpoints import (
     trainable_weights,
 )
 from strop.training.history import History
-from strop.training.objectives import OBJECTIVES
-from strop.training.parameters import choose_trainable, rate_groups
+from strop.training.objectives import OBJECTIVES, Targets
+from strop.training.parameters import build_optimizer, choose_trainable
 from strop.training.watch import Watcher
 
 LINES_PER_STAGE = 100
@@ -64,15 +65,18 @@ class StageJob:
         stage: The recipe's section.
         examples: Token ids of at least the rows to train on.
         rows: Positions in `examples` of the rows to train on.
-        target_R: Label number of every row in `examples`; only those in `rows` are read.
+        target_R: Label number of every row in `examples`, or its scaled targets (R, L); only those in `rows` are read.
         n_labels: L.
         pad_id: Token id that fills short windows.
-        evaluate: Predicts and scores the validation part.
+        evaluate: Predicts and scores the validation part; where the head alone is trained, from features of all
+            windows.
         higher_is_better: Direction of the primary metric.
         start: What the weights that the stage begins with were found to reach, None where that is unknown.
         folder: The stage's folder.
         seed: Seeds order and dropout.
         note: Receives ledger entries.
+        metadata_RM: Metadata of every row in `examples`, None where there is none.
+        features: Gives what the head is given of the body for every window, shape (W, F).
     """
 
     name: str
@@ -80,15 +84,22 @@ class StageJob:
     stage: Stage
     examples: Examples
     rows: NDArray[np.intp]
-    target_R: NDArray[np.int64]
+    target_R: Targets
     n_labels: int
     pad_id: int
-    evaluate: Callable[[Network], Evaluated]
+    evaluate: Callable[[Network, NDArray[np.float32] | None], Evaluated]
     higher_is_better: bool
     start: float | None
     folder: Path
     seed: int
     note: Callable[[Entry], None]
+    metadata_RM: NDArray[np.float32] | None = None
+    features: Callable[[Network], NDArray[np.float32]] | None = None
+
+    @property
+    def trains_head_alone(self) -> bool:
+        """Whether the body stays as it is, so that what it gives can be kept."""
+        return self.stage.trainable == "head"
 
 
 def train_stage(job: StageJob, network: Network, accelerator: Accelerator, watcher: Watcher) -> Progress:
@@ -144,9 +155,11 @@ class _StageRun:
         self.steps_per_epoch = self.n_batches / stage.gradient_accumulation
         self.n_steps = max(1, ceil(stage.epochs * self.steps_per_epoch))
         self.loss = OBJECTIVES[stage.objective](stage, job.target_R[job.rows], job.n_labels, accelerator.device)
+        # A native head reads token states: for it the body runs in every epoch.
+        has_features = job.trains_head_alone and network.head is not None and job.features is not None
+        self.features_WF = job.features(network) if has_features and job.features is not None else None
         torch.manual_seed(job.seed)
-        is_fused = accelerator.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(rate_groups(network, chosen, stage), fused=is_fused)
+        optimizer = build_optimizer(network, chosen, stage)
         self.schedule = get_scheduler(
             stage.schedule if stage.schedule != "constant" else "constant_with_warmup",
             optimizer,
@@ -222,17 +235,27 @@ class _StageRun:
     def _backward(self, number: int) -> float:
         epoch, at = divmod(number, self.n_batches)
         batch = self._plan(epoch)[at]
-        input_ids, mask = pad_batch(self.job.examples, self.windows_W[batch], self.job.pad_id)
-        device = self.accelerator.device
-        target = self.job.target_R[self.job.examples.row_W[self.windows_W[batch]]]
-        target_B = torch.from_numpy(target).to(device)
+        windows, device = self.windows_W[batch], self.accelerator.device
+        target_B = torch.from_numpy(self.job.target_R[self.job.examples.row_W[windows]]).to(device)
         share_B = torch.from_numpy(self.share_W[batch]).to(device, torch.float32)
-        with self.accelerator.autocast():
-            logits_BL: Tensor = self.network(torch.from_numpy(input_ids).to(device), torch.from_numpy(mask).to(device))
-        loss = (self.loss(logits_BL, target_B) * share_B).mean()
+        loss = (self.loss(self._logits(windows), target_B) * share_B).mean()
         self._check_loss(loss)
         self.accelerator.backward(loss / self.job.stage.gradient_accumulation)
         return float(loss.detach())
+
+    def _logits(self, windows: NDArray[np.intp]) -> Tensor:
+        """Logits of a batch, shape (B, L): by the whole network, or by the head from features of the body."""
+        job, device = self.job, self.accelerator.device
+        if self.features_WF is not None and self.network.head is not None:
+            metadata_BM = metadata_of(job.examples, windows, job.metadata_RM, device)
+            from_head_BL: Tensor = self.network.head(
+                torch.from_numpy(self.features_WF[windows]).to(device), metadata_BM
+            )
+            return from_head_BL.float()
+        batch = make_batch(job.examples, windows, job.metadata_RM, pad_id=job.pad_id, device=device)
+        with self.accelerator.autocast():
+            logits_BL: Tensor = self.network(*batch)
+        return logits_BL
 
     def _check_loss(self, loss: Tensor) -> None:
         if not torch.isfinite(loss):
@@ -240,7 +263,7 @@ class _StageRun:
                 where=f"{self.job.name}, step {self.progress.step + 1}",
                 must="the loss must stay finite",
                 came=f"{loss.item()}",
-                do="lower learning_rate, or set model.precision=float32; what was finished before is kept",
+                do="fit again under another name (name=...) with a lower learning_rate, or model.precision=float32",
             )
             raise MachineError(problem)
 
@@ -269,7 +292,7 @@ class _StageRun:
     def _evaluate(self, watcher: Watcher) -> None:
         progress = self.progress
         with self._averaged():
-            evaluated = self.job.evaluate(self.network)
+            evaluated = self.job.evaluate(self.network, self.features_WF)
             is_best = progress.best_score is None or self._is_better(evaluated.score, progress.best_score)
             if is_best:
                 progress.best_step, progress.best_score, progress.n_without_gain = progress.step, evaluated.score, 0
@@ -327,6 +350,7 @@ def _out_of_memory(job: StageJob, error: BaseException) -> Problem:
         where=job.name,
         must="a batch must fit the memory of the device",
         came=str(error).splitlines()[0],
-        do=f"set stages.{job.number}.batch_size={max(1, job.stage.batch_size // 2)} and "
+        do="fit again under another name (name=...) with "
+        f"stages.{job.number}.batch_size={max(1, job.stage.batch_size // 2)} and "
         f"gradient_accumulation={job.stage.gradient_accumulation * 2}, or model.gradient_checkpointing=true",
     )

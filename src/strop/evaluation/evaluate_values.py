@@ -1,0 +1,154 @@
+"""Score saved predictions of numbers against the truth, with intervals and baselines beside them.
+
+Dimensions: B resamples, R rows, T targets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strop.evaluation.caveats import caveats_of_targets
+from strop.evaluation.intervals import numbers_of_groups
+from strop.evaluation.refuse import refuse_unfair_rows, refuse_without_targets
+from strop.evaluation.value_intervals import difference_of, mean_value, measured, resampled, score_of
+from strop.metrics.regression import REGRESSION_METRICS, RegressionMetric, mean_over_targets
+from strop.recipe.sections import Evaluation
+from strop.records.dataset import Strings
+from strop.records.predictions import Predictions
+from strop.records.scores import Difference, Score, Scores, SystemScores, TargetScores, Treated
+
+Floats = NDArray[np.float64]
+
+
+def score_values(
+    model: Predictions,
+    target_RT: Floats,
+    *,
+    baselines: Mapping[str, Predictions],
+    evaluation: Evaluation,
+    part: str,
+    seed: int,
+    groups: Strings | None = None,
+    caveats: Sequence[str] = (),
+    treated: Mapping[str, Predictions] | None = None,
+) -> Scores:
+    """Score a model and its baselines on the same rows.
+
+    Every metric is measured for every target and averaged over the targets where it is defined; a mean absolute error
+    averages targets in their own units. A target that is constant in these rows has no correlation and is left out of the
+    mean; in a resample likewise. A system that predicts a constant, as the baseline `mean` does, ranks nothing: its
+    correlation counts as 0.
+
+    Intervals are percentile bootstrap intervals. The p-value of a difference is taken from the same paired resamples:
+    twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993), see `bootstrap_p_value`.
+
+    Args:
+        model: The model's predictions, of the kind "values".
+        target_RT: True values, NaN where one is missing, in the order of the predictions and their labels.
+        baselines: Predictions of the same rows by baselines.
+        evaluation: The recipe's section.
+        part: What the rows are: validation, test, or out of fold.
+        seed: Draws the resamples.
+        groups: Group of every row; whole groups are then resampled.
+        caveats: What a reader must know; what these rows cannot show is added.
+        treated: The model's predictions of the same rows after a treatment that was fitted on other rows, by its name,
+            for example "snapped".
+
+    Raises:
+        RunError: There are no rows or no targets, a row was predicted by a system that was trained on it, values are
+            not finite, or baselines or treatments predicted other rows.
+        ValueError: The targets have another shape than the predictions.
+    """
+    treated = {} if treated is None else treated
+    refuse_unfair_rows(model, baselines, part, treated)
+    if target_RT.shape != model.outputs_RL.shape:
+        raise ValueError(f"targets must have shape {model.outputs_RL.shape}, came {target_RT.shape}")
+    refuse_without_targets(target_RT, part)
+    group_R = numbers_of_groups(groups)
+    rows = _Rows(target_RT, model.labels, evaluation)
+    # Numbered, so that a treatment may bear the name of a baseline.
+    systems = [("model", model), *baselines.items(), *treated.items()]
+    by_number = rows.measure([one for _, one in systems], seed, group_R)
+    ours, *rest = [_Measured(name, *found) for (name, _), found in zip(systems, by_number, strict=True)]
+    others, changed = rest[: len(baselines)], rest[len(baselines) :]
+    return Scores(
+        part=part,
+        primary=evaluation.primary_metric,
+        confidence=evaluation.confidence,
+        labels=model.labels,
+        ids=tuple(model.ids.tolist()),
+        model=rows.system_scores(ours),
+        baselines=tuple(rows.system_scores(other) for other in others),
+        differences=tuple(rows.difference(ours, other, other.system) for other in others),
+        caveats=(*caveats, *caveats_of_targets(target_RT, ours.values_RT, model.labels, group_R)),
+        treated=tuple(
+            Treated(one.system, rows.system_scores(one), rows.difference(one, ours, "model")) for one in changed
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A system's values and what its metrics are on every resample, by metric name, shape (B, T)."""
+
+    system: str
+    values_RT: Floats
+    resampled: Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows and settings that all systems share."""
+
+    target_RT: Floats
+    targets: tuple[str, ...]
+    evaluation: Evaluation
+
+    @property
+    def primary(self) -> RegressionMetric:
+        return REGRESSION_METRICS[self.evaluation.primary_metric]
+
+    def measure(
+        self, systems: Sequence[Predictions], seed: int, group_R: NDArray[np.int64] | None
+    ) -> list[tuple[Floats, Mapping[str, Floats]]]:
+        """Values and resampled metrics of every system."""
+        values = {str(number): one.outputs_RL.astype(np.float64) for number, one in enumerate(systems)}
+        metrics, n_resamples = list(REGRESSION_METRICS.values()), self.evaluation.n_bootstrap
+        found = resampled(metrics, self.target_RT, values, n_resamples=n_resamples, seed=seed, group_R=group_R)
+        return [(values[number], found[number]) for number in values]
+
+    def system_scores(self, system: _Measured) -> SystemScores:
+        confidence = self.evaluation.confidence
+        by_target = {
+            name: measured(metric, self.target_RT, system.values_RT) for name, metric in REGRESSION_METRICS.items()
+        }
+        return SystemScores(
+            system=system.system,
+            metrics={
+                name: score_of(
+                    metric, mean_value(by_target[name]), mean_over_targets(system.resampled[name]), confidence
+                )
+                for name, metric in REGRESSION_METRICS.items()
+            },
+            classes=(),
+            confusion=(),
+            targets=tuple(self._target_scores(at, by_target, system) for at in range(len(self.targets))),
+        )
+
+    def _target_scores(self, at: int, by_target: Mapping[str, Floats], system: _Measured) -> TargetScores:
+        metrics: dict[str, Score | None] = {}
+        for name, metric in REGRESSION_METRICS.items():
+            value = float(by_target[name][at])
+            of_resamples_B = system.resampled[name][:, at]
+            is_defined = not np.isnan(value)
+            metrics[name] = score_of(metric, value, of_resamples_B, self.evaluation.confidence) if is_defined else None
+        return TargetScores(self.targets[at], int((~np.isnan(self.target_RT[:, at])).sum()), metrics)
+
+    def difference(self, one: _Measured, other: _Measured, name: str) -> Difference:
+        """Paired difference on the primary metric; positive favours the first."""
+        metric, pair = self.primary, (one, other)
+        first, second = (mean_value(measured(metric, self.target_RT, system.values_RT)) for system in pair)
+        first_B, second_B = (mean_over_targets(system.resampled[metric.name]) for system in pair)
+        return difference_of(name, metric, (first, second), (first_B, second_B), self.evaluation.confidence)

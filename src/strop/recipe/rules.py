@@ -1,0 +1,137 @@
+"""What must hold between the entries of a recipe; every rule that is broken is reported, with its path."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from strop.errors import Problem
+from strop.recipe.sections import TASK_DEFAULTS, Recipe
+
+BASELINES = {
+    "classify": ("majority", "tfidf", "linear_probe"),
+    "regress": ("mean", "tfidf_ridge", "metadata_ridge"),
+}
+METRICS_OF_VALUES = ("spearman", "pearson", "mae")
+OBJECTIVES = {"classify": ("cross_entropy",), "regress": ("bce", "mse", "pairwise_rank")}
+
+
+def broken_rules(recipe: Recipe) -> list[Problem]:
+    """Every rule between entries that the recipe breaks."""
+    rules: tuple[Callable[[Recipe], Iterator[Problem]], ...] = (_target, _roles, _task, _stages, _split, _text, _head)
+    return [problem for rule in rules for problem in rule(recipe)]
+
+
+def missing_target(content: Mapping[str, Any]) -> Problem | None:
+    """The problem of a recipe, given as a mapping, that does not say what is to be predicted."""
+    task, data = content.get("task", "classify"), content.get("data")
+    wanted = {"classify": "target", "regress": "targets"}.get(task)
+    if wanted is None or not isinstance(data, Mapping) or data.get(wanted) is not None:
+        return None
+    what = "the column that holds the label" if wanted == "target" else "the columns that hold numbers"
+    return Problem(f"data.{wanted}", f"the task '{task}' needs {what}", "nothing", f"give data.{wanted}")
+
+
+def _target(recipe: Recipe) -> Iterator[Problem]:
+    data, other = recipe.data, "targets" if recipe.task == "classify" else "target"
+    missing = missing_target(recipe.model_dump(include={"task", "data"}))
+    if missing is not None:
+        yield missing
+    if getattr(data, other) is not None:
+        must = f"the task '{recipe.task}' reads data.{'target' if other == 'targets' else 'targets'} alone"
+        yield Problem(f"data.{other}", must, repr(getattr(data, other)), f"remove data.{other}, or change the task")
+    if data.target_range is not None and not data.target_range[0] < data.target_range[1]:
+        must = "the lowest value must be below the highest"
+        yield Problem("data.target_range", must, str(list(data.target_range)), "write it as [lowest, highest]")
+    if data.target_range is not None and recipe.task == "classify":
+        yield Problem("data.target_range", "labels have no range", str(list(data.target_range)), "remove it")
+
+
+def _roles(recipe: Recipe) -> Iterator[Problem]:
+    """What is to be predicted must not be read: it would be its own answer."""
+    data = recipe.data
+    targets = [data.target] if data.target is not None else list(data.targets or [])
+    readers = {"text": data.text, "categorical": data.categorical or [], "numeric": data.numeric or []}
+    for role, columns in readers.items():
+        for name in columns:
+            if name in targets:
+                must = "a column that is to be predicted must not be read by the model"
+                yield Problem(f"data.{role}", must, name, f"remove it from data.{role}, or from the targets")
+
+
+def _task(recipe: Recipe) -> Iterator[Problem]:
+    metric = recipe.evaluation.primary_metric
+    if (metric in METRICS_OF_VALUES) != (recipe.task == "regress"):
+        do = f"for example {TASK_DEFAULTS[recipe.task]['evaluation']['primary_metric']}"
+        yield Problem("evaluation.primary_metric", f"it must be a metric of the task '{recipe.task}'", metric, do)
+    for number, name in enumerate(recipe.evaluation.baselines):
+        has_metadata = recipe.data.categorical is not None or recipe.data.numeric is not None
+        if name == "metadata_ridge" and recipe.task == "regress" and not has_metadata:
+            must, do = "this baseline reads metadata", "give data.categorical or data.numeric, or remove it"
+            yield Problem(f"evaluation.baselines.{number}", must, "no metadata columns", do)
+        if name not in BASELINES[recipe.task]:
+            must, do = f"it must be a baseline of the task '{recipe.task}'", ", ".join(BASELINES[recipe.task])
+            yield Problem(f"evaluation.baselines.{number}", must, name, f"choose among {do}")
+    for number, stage in enumerate(recipe.stages):
+        if stage.objective not in OBJECTIVES[recipe.task]:
+            must, do = f"it must be an objective of the task '{recipe.task}'", ", ".join(OBJECTIVES[recipe.task])
+            yield Problem(f"stages.{number}.objective", must, stage.objective, f"choose among {do}")
+
+
+def _stages(recipe: Recipe) -> Iterator[Problem]:
+    has_adapter = recipe.model.adapter is not None
+    for number, stage in enumerate(recipe.stages):
+        where = f"stages.{number}.trainable"
+        if stage.trainable == "adapter" and not has_adapter:
+            must, do = "there must be an adapter to train", "add a section model.adapter, or say 'all' or 'head'"
+            yield Problem(where, must, "adapter, without a section model.adapter", do)
+        if stage.trainable == "all" and has_adapter:
+            must = "with model.adapter the model's own weights stay as they are"
+            yield Problem(where, must, "all", "say 'adapter' (adapters and head), or remove model.adapter")
+
+
+def _split(recipe: Recipe) -> Iterator[Problem]:
+    split, has_column = recipe.split, recipe.data.part is not None
+    if has_column and split.folds is not None:
+        must = "the parts come from a column or from folds, not from both"
+        yield Problem("split.folds", must, f"{split.folds}, and data.part={recipe.data.part}", "remove one of them")
+    if not has_column and split.folds is None and split.validation_fraction == 0.0:
+        must = "there must be rows to choose the checkpoint by, unless there are folds or data.part gives the parts"
+        yield Problem("split.validation_fraction", must, "0", "set it above 0, or set split.folds")
+    # With folds every row that is not sealed is held out once: there is no validation part.
+    validation = 0.0 if split.folds is not None else split.validation_fraction
+    if split.test_fraction + validation >= 1.0:
+        must = "split.test_fraction + split.validation_fraction must stay below 1: rows to train on must be left"
+        came = f"{split.test_fraction:g} + {validation:g}"
+        yield Problem("split.test_fraction", must, came, "lower one of them")
+
+
+def _text(recipe: Recipe) -> Iterator[Problem]:
+    parts, columns = recipe.text.parts, recipe.data.text
+    if parts is None:
+        return
+    if list(parts) != list(columns):
+        must = "it must have one entry for every column of data.text, in the same order"
+        yield Problem("text.parts", must, ", ".join(parts) or "none", f"name {', '.join(columns)}")
+    shares = [part.share for part in parts.values() if part.share is not None]
+    if sum(shares) > 1.0 + 1e-9:
+        must = "the shares must not add up to more than 1"
+        yield Problem("text.parts", must, f"{sum(shares):g}", "lower some of them")
+    for name in ("template", "windows"):
+        if getattr(recipe.text, name) is not None:
+            must = f"text.parts and text.{name} exclude each other"
+            yield Problem(f"text.{name}", must, "both", "remove one of them")
+
+
+def _head(recipe: Recipe) -> Iterator[Problem]:
+    model, data = recipe.model, recipe.data
+    if model.pooling == "parts" and recipe.text.parts is None:
+        must, do = "pooling by parts needs text.parts", "give text.parts, or another pooling"
+        yield Problem("model.pooling", must, "parts, without text.parts", do)
+    if model.pooling == "native":
+        for where, is_given in (
+            ("data.categorical", data.categorical is not None),
+            ("data.numeric", data.numeric is not None),
+            ("model.head_hidden", bool(model.head_hidden)),
+        ):
+            if is_given:
+                must = "it needs a head on pooled states, and pooling 'native' takes the model family's own head"
+                yield Problem(where, must, "model.pooling=native", "set model.pooling=auto, mean, first or last")

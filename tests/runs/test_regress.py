@@ -1,0 +1,172 @@
+"""Regression of several targets, from a file to scores."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import strop
+from strop.data.read import read_new_rows
+from strop.errors import DataError
+from strop.records.dataset import Dataset
+from strop.records.predictions import Predictions
+from strop.runs.label import labelled_columns
+from strop.runs.treat import Treatments
+
+GOOD, BAD = ["python", "function", "loop", "error"], ["page", "link", "network", "cat"]
+N_ROWS = 120
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows of which the first target is the share of good words, the second is metadata alone, the third constant."""
+    generator = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("values") / "pairs.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "thread", "title", "body", "host", "votes", "y_words", "y_host", "y_flat"])
+        for row in range(N_ROWS):
+            n_good = int(generator.integers(0, 5))
+            words = generator.permutation([*generator.choice(GOOD, n_good), *generator.choice(BAD, 4 - n_good)])
+            host = ["north", "south", "rare"][int(generator.choice(3, p=[0.5, 0.45, 0.05]))]
+            votes = "" if row % 10 == 0 else f"{generator.normal():.3f}"
+            value = "" if row % 15 == 1 else n_good / 4
+            writer.writerow(
+                [f"r{row}", f"t{row // 2}", "the dog", " ".join(words), host, votes, value, float(host == "north"), 0.5]
+            )
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(pairs: Path, tiny_encoder: Path) -> dict[str, Any]:
+    """A recipe that fits in seconds."""
+    return {
+        "name": "values",
+        "task": "regress",
+        "data": {
+            "path": str(pairs),
+            "text": ["title", "body"],
+            "targets": ["y_*"],
+            "target_range": [0, 1],
+            "id": "id",
+            "group": "thread",
+            "categorical": "host",
+            "numeric": "votes",
+        },
+        "split": {"folds": 3, "near_duplicates": "ignore"},
+        "text": {"max_length_tokens": 32, "parts": {"title": {}, "body": {"share": 0.7}}},
+        "model": {"name": str(tiny_encoder), "precision": "float32", "head_dropout": 0.0},
+        "stages": [
+            {"epochs": 6, "learning_rate": 5e-3, "head_learning_rate": 2e-2, "batch_size": 8},
+            {"trainable": "head", "objective": "mse", "epochs": 2, "learning_rate": 1e-3},
+        ],
+        "evaluation": {"n_bootstrap": 100},
+    }
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> strop.Run:
+    return strop.fit(recipe, runs=tmp_path_factory.mktemp("runs"))
+
+
+def test_words_and_metadata_are_learnt_and_scored_by_target(run: strop.Run) -> None:
+    scores = run.scores
+    assert (scores.part, scores.primary, scores.labels) == ("out of fold", "spearman", ("y_words", "y_host", "y_flat"))
+    by_target = {one.target: one.metrics["spearman"] for one in scores.model.targets}
+    assert by_target["y_words"].value > 0.5
+    assert by_target["y_host"].value > 0.5
+    assert by_target["y_flat"] is None
+    assert scores.primary_score.value == pytest.approx((by_target["y_words"].value + by_target["y_host"].value) / 2)
+    assert any("left out of every mean over targets: 'y_flat'" in caveat for caveat in scores.caveats)
+
+
+def test_baselines_stand_beside_the_model(run: strop.Run) -> None:
+    found = {one.system: one.metrics["spearman"].value for one in run.scores.baselines}
+    assert set(found) == {"mean", "tfidf_ridge", "metadata_ridge"}
+    assert found["mean"] == 0.0
+    by_target = {one.target: one.metrics["spearman"] for one in run.scores.baselines[2].targets}
+    assert by_target["y_host"].value > 0.8
+    assert abs(by_target["y_words"].value) < 0.4
+
+
+def test_predictions_are_values_in_the_declared_range(run: strop.Run) -> None:
+    assert run.predictions.kind == "values"
+    assert run.predictions.outputs_RL.min() >= 0.0
+    assert run.predictions.outputs_RL.max() <= 1.0
+
+
+def test_saved_predictions_are_those_of_the_saved_models(run: strop.Run) -> None:
+    fold = Predictions.load(run.folder.predictions / "folds" / "0" / "model.test.sealed.arrow")
+    rows = Dataset.load(run.folder.sealed_data).select(fold.ids)
+    by_fold = [
+        Predictions.load(run.folder.predictions / "folds" / str(number) / "model.test.sealed.arrow").outputs_RL
+        for number in range(3)
+    ]
+    np.testing.assert_allclose(run.predict_rows(rows).outputs_RL, np.mean(by_fold, axis=0), atol=1e-5)
+
+
+def test_features_of_a_head_stage_are_kept(run: strop.Run) -> None:
+    assert len(list(run.folder.features.glob("*.arrow"))) == 3  # one a fold: each trained a body of its own
+
+
+def test_grids_and_ranges_are_fitted_on_out_of_fold_rows(run: strop.Run) -> None:
+    treatments = Treatments.load(run.folder)
+    assert treatments is not None
+    assert [grid.target for grid in treatments.grids] == list(run.labels)
+    values_RT = run.predictions.outputs_RL.astype(np.float64)
+    low_RT, high_RT = treatments.ranges(values_RT)
+    assert ((low_RT <= values_RT) & (values_RT <= high_RT)).all()
+    (snapped,) = run.scores.treated
+    assert snapped.treatment == "snapped"
+    gain = snapped.scores.metrics["spearman"].value - run.scores.primary_score.value
+    assert snapped.gain.value == pytest.approx(gain)
+
+
+def test_the_test_part_is_opened_with_its_snapped_values(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    stages = [{"epochs": 1, "learning_rate": 5e-3}]
+    opened = strop.fit(recipe, runs=tmp_path, stages=stages, evaluation__baselines=["mean"]).open_test()
+    assert opened.part == "test"
+    assert [one.treatment for one in opened.treated] == ["snapped"]
+
+
+def test_new_rows_get_values_ranges_and_grid_values(run: strop.Run, tmp_path: Path) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("title,body,host,votes\nthe dog,python python error loop,west,\nthe dog,cat cat page link,north,1\n")
+    rows = read_new_rows(new, run.recipe.data)
+    columns, notes = labelled_columns(run, rows)
+    assert columns["predicted_y_words"][0] > columns["predicted_y_words"][1]
+    assert columns["low_y_words"][0] <= columns["predicted_y_words"][0] <= columns["high_y_words"][0]
+    assert "snapped_y_words" in columns
+    assert any("categories that no training row has" in note and "'host' in 1 ('west')" in note for note in notes), (
+        notes
+    )
+
+
+def test_absent_metadata_are_refused_at_prediction(run: strop.Run, tmp_path: Path) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("title,body,votes\nthe dog,python,1\n")
+    with pytest.raises(DataError, match="new rows must have every metadata column that the model was trained with"):
+        read_new_rows(new, run.recipe.data)
+
+
+def test_ranges_are_learnt_from_training_rows_where_none_is_declared(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    data = {**recipe["data"], "target_range": None}
+    stages = [{"epochs": 1, "learning_rate": 5e-3}]
+    found = strop.fit({**recipe, "data": data}, runs=tmp_path, stages=stages, evaluation__baselines=["mean"])
+    assert found.predictions.outputs_RL[:, 0].min() >= 0.0
+    np.testing.assert_allclose(found.predictions.outputs_RL[:, 2].min(), 0.5, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split__folds": 70}, r"there must be at least 71 groups|at least \d+ groups"),
+        ({"data__targets": ["y_word"]}, r"no column 'y_word'"),
+        ({"data__target_range": [0, 0.4]}, r"every target must be in data.target_range, 0 to 0.4"),
+    ],
+)
+def test_what_does_not_fit_is_said(tmp_path: Path, recipe: dict[str, Any], changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        strop.fit(recipe, runs=tmp_path, **changes)
