@@ -48,14 +48,15 @@ def test_one_system_and_constants_do_no_harm():
 
 
 def test_a_constant_system_is_not_paid_for_it():
-    # Alone it would leave the second target, which the other ranks badly, out of the mean.
+    # Left out of the mean, the second target, which the first system ranks badly, would leave the other system ahead.
     values_SRT, target_RT = drawn((0.5, 0.5))
-    values_SRT[0, :, 1] = np.random.default_rng(1).normal(size=len(target_RT))
+    values_SRT[0, :, 1] += 4 * np.random.default_rng(1).normal(size=len(target_RT))
     values_SRT[1] = values_SRT[0]
     values_SRT[1, :, 1] = 0.0
-    weights_S = fit_blend(values_SRT, target_RT)
-    assert SPEARMAN.by_target_values(target_RT, blend(values_SRT, weights_S)).shape == (2,)
-    assert weights_S[0] > 0 or SPEARMAN.by_target_values(target_RT, values_SRT[0])[1] < 0
+    by_target_T = SPEARMAN.by_target_values(target_RT, values_SRT[0])
+    assert 0 < by_target_T[1] < 0.4 < 0.8 < by_target_T[0]
+    assert SPEARMAN.value(target_RT, values_SRT[1]) > SPEARMAN.value(target_RT, values_SRT[0])
+    assert fit_blend(values_SRT, target_RT)[0] > 0
 
 
 def test_blend_by_hand():

@@ -44,7 +44,7 @@ def test_grids_say_how_they_were_found():
     assert [grid.target for grid in grids] == list(NAMES)
     assert [grid.n_rows for grid in grids] == [1400, 1500, 1500, 1500]
     assert grids[0].method in {"nearest", "distribution", "optimised"}
-    assert [grid.method for grid in grids[2:]] == ["raw", "raw"]
+    assert grids[3].method == "raw"
     for grid in grids:
         assert list(grid.values) == sorted(set(grid.values))
         assert list(grid.thresholds) == sorted(set(grid.thresholds))

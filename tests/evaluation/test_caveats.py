@@ -1,6 +1,6 @@
 import numpy as np
 
-from strop.evaluation.caveats import caveats_of_rows
+from strop.evaluation.caveats import caveats_of_resamples, caveats_of_rows, caveats_of_targets
 
 LABELS = ("code", "other", "theory")
 
@@ -25,3 +25,35 @@ def test_few_groups_are_counted():
     caveats = caveats_of_rows(np.array([0, 1, 2] * 5), LABELS, np.array([0, 1, 2] * 5))
     assert caveats == ("the rows come from 3 group(s) only: intervals over so few groups are rough",)
     assert caveats_of_rows(np.array([0, 1, 2] * 5), LABELS, np.arange(15)) == ()
+
+
+def test_targets_that_are_measured_need_none():
+    target_RT = np.array([[0.0, 1.0], [0.5, np.nan], [1.0, 0.5]])
+    assert caveats_of_targets(target_RT, target_RT[::-1], ("a", "b"), None) == ()
+    assert caveats_of_targets(target_RT, np.nan_to_num(target_RT), ("a", "b"), np.zeros(3)) == (
+        "the rows come from 1 group(s) only: intervals over so few groups are rough",
+    )
+
+
+def test_a_model_that_predicts_a_constant_is_said_to():
+    target_RT = np.array([[0.0, 1.0], [0.5, np.nan], [1.0, 0.5]])
+    values_RT = np.array([[0.5, 0.1], [0.5, 0.7], [0.5, 0.2]])
+    assert caveats_of_targets(target_RT, values_RT, ("a", "b"), None) == (
+        "the model predicts one value only for the target 'a': its correlation counts as 0",
+    )
+
+
+def test_many_targets_are_named_in_part():
+    names = tuple("abcdefghij")
+    first, second, *_ = caveats_of_targets(np.full((3, 10), 0.5), np.arange(30.0).reshape(3, 10), names, None)
+    assert first.startswith("in these rows one value only stands in the targets 'a', 'b',")
+    assert "'h' and 2 more: no correlation" in first
+    assert second == "no target varies in these rows: spearman and pearson cannot be measured and stand at 0"
+
+
+def test_too_few_resamples_are_said_to_be():
+    assert caveats_of_resamples(2000, 3, 0.95) == ()
+    assert caveats_of_resamples(100, 0, 0.95) == ()
+    assert caveats_of_resamples(100, 3, 0.95) == (
+        "100 resamples are too few to call a difference to one of 3 baselines clear: raise evaluation.n_bootstrap",
+    )

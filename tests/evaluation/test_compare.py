@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from strop.errors import RunError
-from strop.evaluation.compare import compare_runs, holm
+from strop.evaluation.clarity import holm
+from strop.evaluation.compare import compare_runs
 from strop.evaluation.evaluate import score_predictions
 from strop.recipe.sections import Evaluation
 
@@ -86,13 +87,6 @@ def test_several_pairs_are_corrected(make_predictions, targets):
     assert [pair.p_value for pair in found.pairs] == holm(np.array([pair.p_value for pair in alone])).tolist()
     for pair in found.pairs:
         assert pair.is_clear is ((pair.low > 0) and pair.p_value <= 0.05 + 1e-12)
-
-
-def test_holm_by_hand():
-    # Sorted 0.01, 0.02, 0.04 times 3, 2, 1: 0.03, 0.04, and 0.04 again, since none may fall below the one before.
-    assert holm(np.array([0.04, 0.01, 0.02])) == pytest.approx([0.04, 0.03, 0.04])
-    assert holm(np.array([0.6, 0.5])).tolist() == [1.0, 1.0]
-    assert holm(np.array([0.2])).tolist() == [0.2]
 
 
 def test_groups_are_kept_whole(make_predictions, targets):

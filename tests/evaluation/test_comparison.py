@@ -1,9 +1,7 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from strop.errors import RunError
 from strop.evaluation.comparison import Comparison, Pair
 from strop.records.scores import Score
 
@@ -49,13 +47,3 @@ def test_the_words_for_a_pair(is_clear, overlap, words):
 
 def test_several_pairs_say_that_they_are_corrected():
     assert replace(FOUND, pairs=(PAIR, PAIR, PAIR)).lines()[-1] == "(p-values are corrected for 3 pairs after Holm)"
-
-
-def test_is_read_back_as_written(tmp_path: Path):
-    FOUND.save(tmp_path / "comparison.json")
-    assert Comparison.load(tmp_path / "comparison.json") == FOUND
-
-
-def test_a_missing_file_is_a_run_error(tmp_path: Path):
-    with pytest.raises(RunError, match="the file must exist"):
-        Comparison.load(tmp_path / "comparison.json")

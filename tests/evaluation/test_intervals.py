@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.special import softmax
 
 from strop.evaluation.intervals import (
+    bootstrap_p_value,
     bootstrap_scores,
     difference_interval,
     interval,
@@ -308,3 +309,28 @@ def test_groups_are_swapped_whole():
     one_group_R = np.zeros(40, dtype=np.int64)
     assert swap_p_value(METRICS["accuracy"], target_R, one_RL, other_RL, group_R=one_group_R) == 1.0
     assert swap_p_value(METRICS["accuracy"], target_R, one_RL, other_RL) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("values", "n_units", "p_value"),
+    [
+        ([0.1, 0.2, 0.3], 50, 2 / 4),  # none on the other side of zero: (0 + 1) / (3 + 1), twice
+        ([-0.1, 0.2, 0.3, 0.1, 0.2, 0.4, 0.1, 0.1, 0.2], 50, 2 * 2 / 10),
+        ([-0.1, 0.1], 50, 1.0),
+        ([0.0, 0.0, 0.0], 50, 1.0),
+        ([0.1] * 999, 50, 2 / 1000),
+        ([-0.1] * 999, 4, 1 / 8),  # four groups cannot tell more
+        ([0.1] * 999, 1, 1.0),
+    ],
+)
+def test_bootstrap_p_values_by_hand(values, n_units, p_value):
+    assert bootstrap_p_value(np.array(values), n_units) == pytest.approx(p_value)
+
+
+def test_bootstrap_p_values_are_even_where_nothing_differs():
+    generator, p_values = np.random.default_rng(0), []
+    for trial in range(200):
+        difference_R = generator.normal(size=60)
+        values_B = np.concatenate([weight_BR @ difference_R for weight_BR in resample_weights(60, 200, trial)])
+        p_values.append(bootstrap_p_value(values_B, 60))
+    assert 0.02 <= np.mean(np.array(p_values) <= 0.05) <= 0.1

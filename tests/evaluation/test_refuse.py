@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from strop.errors import RunError
-from strop.evaluation.refuse import refuse_broken_logits, refuse_unfair_rows
+from strop.evaluation.refuse import refuse_broken_outputs, refuse_unfair_rows
 
 
 def test_fair_rows_pass(make_predictions):
     model = make_predictions()
     refuse_unfair_rows(model, {"tfidf": make_predictions(seed=1)}, "test")
-    refuse_broken_logits({"a": model})
+    refuse_broken_outputs({"a": model})
 
 
 def test_rows_that_a_model_was_trained_on_are_counted(make_predictions):
@@ -42,7 +42,7 @@ def test_logits_must_be_finite(make_predictions):
     assert caught.value.problems[0].came == "NaN or infinity in 2 of 6 rows, for example in 'r2'"
     assert "the training has diverged" in caught.value.problems[0].do
     with pytest.raises(RunError, match="predictions of b: every logit must be a finite number"):
-        refuse_broken_logits({"a": model, "b": broken})
+        refuse_broken_outputs({"a": model, "b": broken})
 
 
 def test_baselines_must_have_predicted_the_same_rows_and_labels(make_predictions):

@@ -45,13 +45,6 @@ def test_the_primary_score_is_the_models():
     assert SCORES.primary_score is F1
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "clear"), [(0.1, 0.2, True), (-0.2, -0.1, True), (-0.1, 0.1, False), (0.0, 0.2, False)]
-)
-def test_a_difference_is_clear_where_its_interval_leaves_out_zero(low, high, clear):
-    assert Difference("tfidf", "macro_f1", 0.1, low, high, 0.5).is_clear is clear
-
-
 def test_scores_that_are_missing_say_so(tmp_path):
     with pytest.raises(RunError, match="the file must exist\n  came: no such file"):
         Scores.load(tmp_path / "scores.json")

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from strop.evaluation.evaluate_values import score_values
 from strop.recipe.load import dump_recipe, resolve
-from strop.records.audit import Audit, Duplicates, Groups
+from strop.records.audit import Audit, Duplicates, Groups, TargetRange
 from strop.records.audit import LabelCount as AuditedLabel
 from strop.records.dataset import Dataset, strings
 from strop.records.files import write_text
@@ -18,6 +20,7 @@ from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.scores import ClassScores, Difference, Score, Scores, SystemScores
 from strop.records.split import Split
+from strop.reporting.report import write_report
 
 LABELS = ("기타", "시스템 운영", "웹", "이론 <b>theory</b>", "코드")
 TEXTS = {
@@ -241,6 +244,192 @@ def _audit(rows: Dataset) -> Audit:
         tokens_quantiles={"0.5": 22.0, "1": 812.0},
         fraction_fitting={"512": 0.99, "128": 0.957, "1024": 1.0},
     )
+
+
+TARGETS = ("clear", "도움 <b>help</b>", "long_name_of_a_target_that_has_to_be_folded_somewhere", "short", "constant")
+VALUE_RECIPE = {
+    "name": "answer-quality",
+    "task": "regress",
+    "data": {"path": "answers.csv", "text": ["question", "answer"], "targets": list(TARGETS), "categorical": "topic"},
+    "model": {"name": "intfloat/multilingual-e5-small"},
+    "stages": [{"epochs": 2}, {"trainable": ["layer.5."]}],
+    "evaluation": {"n_bootstrap": 300},
+}
+
+
+def _value_rows(n_rows: int, prefix: str, text: str) -> Dataset:
+    """Rows of five targets on a grid; the third is missing here and there, the last is constant."""
+    target_RT = np.random.default_rng(3).integers(5, size=(n_rows, len(TARGETS))) / 4
+    target_RT[::7, 2], target_RT[:, 4] = np.nan, 0.5
+    return Dataset(
+        strings([f"{prefix}{number}" for number in range(n_rows)]),
+        {
+            "question": strings([f"{text} {number}" for number in range(n_rows)]),
+            "answer": strings([f"{SCRIPT} {LONG if number == 3 else number}" for number in range(n_rows)]),
+        },
+        targets={name: target_RT[:, at] for at, name in enumerate(TARGETS)},
+        categories={"topic": strings(["sport", "law"] * (n_rows // 2))},
+    )
+
+
+def _values(rows: Dataset, strength: float, *, system: str = "model", folds: int | None = None) -> Predictions:
+    truth_RT = np.nan_to_num(rows.target_matrix(), nan=0.5)
+    noise_RT = np.random.default_rng(len(system)).random(truth_RT.shape)
+    # The targets are learnt less and less well.
+    share_T = strength * np.linspace(1.0, 0.3, truth_RT.shape[1])
+    values_RT = share_T * truth_RT + (1 - share_T) * noise_RT
+    if system == "mean":
+        values_RT = np.full_like(values_RT, 0.5)
+    return Predictions(
+        ids=rows.ids,
+        labels=TARGETS,
+        outputs_RL=values_RT.astype(np.float32),
+        part=strings(["train" if folds else "validation"] * rows.n_rows),
+        seen_R=np.zeros(rows.n_rows, dtype=np.bool_),
+        fold_R=np.arange(rows.n_rows) % folds if folds else np.full(rows.n_rows, -1),
+        made_by={"system": system},
+        kind="values",
+    )
+
+
+def _value_scores(rows: Dataset, part: str, folds: int | None) -> Scores:
+    recipe, model = resolve(VALUE_RECIPE), _values(rows, 0.6, folds=folds)
+    snapped = replace(model, outputs_RL=np.round(model.outputs_RL * 4) / 4)
+    return score_values(
+        model,
+        rows.target_matrix(),
+        baselines={
+            name: _values(rows, strength, system=name, folds=folds)
+            for name, strength in (("mean", 0.0), ("tfidf_ridge", 0.35), ("metadata_ridge", 0.05))
+        },
+        evaluation=recipe.evaluation,
+        part=part,
+        seed=0,
+        caveats=("these rows also chose the checkpoint, which flatters the model a little",),
+        treated={"snapped": snapped} if folds else {},
+    )
+
+
+def _write_value_history(folder: Path, start: float, end: float) -> None:
+    lines: list[dict[str, object]] = []
+    for step in (10, 20, 30):
+        lines.append({"step": step, "epoch": step / 15, "loss": 0.7 - step / 100, "learning_rate": 2e-5})
+        found = {"spearman": start + (end - start) * min(step / 20, 1.0), "mae": 0.3}
+        lines.append({"step": step, "epoch": step / 15, "evaluation": found, "is_best": step <= 20})
+    write_text(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _build_values(path: Path, *, folds: int | None = None, opened: int = 0, upto: str = "scores") -> RunFolder:
+    """Write a run of the task `regress` that got as far as `upto`."""
+    folder, recipe = RunFolder(path), resolve({**VALUE_RECIPE, "split": {"folds": folds}})
+    write_text(folder.recipe, dump_recipe(recipe))
+    if upto == "recipe":
+        return folder
+    folder.update_about(**{**ABOUT, "name": recipe.name, "state": "finished" if upto == "scores" else "training"})
+    open_rows, sealed = _value_rows(100, "a", "왜 그런가요"), _value_rows(N_SEALED, SEALED_ID, SEALED_TEXT)
+    ids, part = open_rows.ids.tolist(), "out of fold" if folds else "validation"
+    held = tuple(strings(ids[number::folds]) for number in range(folds)) if folds else ()
+    kept = strings(ids) if folds else strings(ids[:40])
+    Split(kept, strings([]) if folds else strings(ids[40:]), sealed.ids, held).save(folder.split)
+    open_rows.save(folder.open_data)
+    sealed.save(folder.sealed_data)
+    targets = tuple(TargetRange(name, 100, 0.0, 0.5, 1.0, 5, 0.24) for name in TARGETS)
+    labelled = _audit(_rows()[0])
+    replace(labelled, labels=(), majority_accuracy=None, labels_once=(), targets=targets, misread_ids=()).save(
+        folder.audit
+    )
+    for name in [str(number) for number in range(folds)] if folds else ["whole"]:
+        _write_value_history(folder.stage(name, 0, "bce"), 0.2, 0.35)
+        _write_value_history(folder.stage(name, 1, "bce"), 0.3, 0.36)
+    if upto == "training":
+        return folder
+    held_out = open_rows if folds else open_rows.take(range(40, 100))
+    _values(held_out, 0.6, folds=folds).save(folder.predictions / "model.arrow")
+    _value_scores(held_out, part, folds).save(folder.scores / f"{part.replace(' ', '_')}.json")
+    for _ in range(opened):
+        folder.ledger.write(Entry("opened", "evaluation", "The test part was opened.", N_SEALED), every_time=True)
+    _value_scores(sealed, "test", folds).save(folder.scores / "test.json")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_value_run() -> BuildRun:
+    return _build_values
+
+
+@pytest.fixture
+def value_scores() -> Scores:
+    return _value_scores(_value_rows(60, "a", "왜"), "out of fold", 3)
+
+
+VOID = {"meta", "br", "link", "img", "input", "hr", "path", "use", "line", "rect", "circle"}
+
+
+class Page(HTMLParser):
+    """Reads a page strictly: every tag closed in order; keeps texts, tables, attributes and ids."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: list[str] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self.section = self.table = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value) for name, value in found.items()]
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "section":
+            self.section = found["id"]
+        if tag == "table":
+            self.table = f"{self.section}/{len([name for name in self.tables if name.startswith(self.section)])}"
+            self.tables[self.table] = []
+        if tag == "tr":
+            self.tables[self.table].append([])
+        if tag in ("td", "th"):
+            self.tables[self.table][-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] == "style":
+            return
+        self.texts.append(data)
+        if {"td", "th"} & set(self.open):
+            self.tables[self.table][-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def _written(folder: RunFolder) -> tuple[str, Page]:
+    path = write_report(folder)
+    assert path == folder.path / "report.html"
+    html = path.read_text(encoding="utf-8")
+    return html, Page(html)
+
+
+@pytest.fixture(scope="session")
+def written() -> Callable[[RunFolder], tuple[str, Page]]:
+    """Write a run's report, and read it strictly."""
+    return _written
 
 
 @pytest.fixture

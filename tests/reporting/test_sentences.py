@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from strop.records.scores import Difference, Score, Scores
+from strop.records.scores import Difference, Score, Scores, Treated
 from strop.reporting.sentences import (
     best_baseline,
     counted,
@@ -22,8 +22,8 @@ from strop.reporting.sentences import (
 )
 
 
-def with_difference(scores: Scores, value: float, low: float, high: float) -> Scores:
-    return replace(scores, differences=(Difference("tfidf", "macro_f1", value, low, high, 0.3),))
+def with_difference(scores: Scores, value: float, low: float, high: float, p_value: float = 0.01) -> Scores:
+    return replace(scores, differences=(Difference("tfidf", "macro_f1", value, low, high, p_value),))
 
 
 def test_numbers_are_written_with_three_decimals_and_a_true_minus() -> None:
@@ -123,7 +123,36 @@ def test_without_a_paired_difference_none_is_made_up(scores: Scores) -> None:
 
 def test_differences_stand_in_order_of_the_lead(scores: Scores) -> None:
     assert differences_lines(scores) == [
-        "Clearly above the majority class in Macro F1: +0.725 [0.650, 0.790], p < 0.001",
-        "Clearly above the linear probe in Macro F1: +0.162 [0.080, 0.240], p = 0.002",
-        "Clearly above TF-IDF in Macro F1: +0.120 [0.050, 0.190], p = 0.012",
+        "Clearly above the majority class in Macro F1: +0.725 [0.650, 0.790], corrected p < 0.001",
+        "Clearly above the linear probe in Macro F1: +0.162 [0.080, 0.240], corrected p = 0.004",
+        "Clearly above TF-IDF in Macro F1: +0.120 [0.050, 0.190], corrected p = 0.012",
+    ]
+
+
+def test_the_verdict_claims_no_more_than_the_corrected_p_value(scores: Scores) -> None:
+    assert verdict(with_difference(scores, 0.1, 0.01, 0.2, 0.06)).endswith(
+        "not distinguishable from the best baseline, TF-IDF (+0.100 [0.010, 0.200]; p = 0.060)."
+    )
+    # Alone 0.03 would be small enough; beside two others that are just as small it is not.
+    three = tuple(replace(one, p_value=0.03) for one in scores.differences)
+    assert verdict(replace(scores, differences=three)).endswith(
+        "not distinguishable from the best baseline, TF-IDF (+0.120 [0.050, 0.190]; corrected p = 0.090)."
+    )
+
+
+def test_treatments_stand_after_the_baselines(scores: Scores) -> None:
+    gain = Difference("model", "macro_f1", 0.01, 0.002, 0.018, 0.01)
+    treated = (
+        Treated("snapped", replace(scores.model, system="snapped"), gain),
+        Treated("without_metadata", scores.model, replace(gain, low=-0.01, p_value=0.4)),
+    )
+    assert differences_lines(replace(scores, treated=treated))[3:] == [
+        (
+            "Snapped to each target's grid of values, Macro F1 0.812 [0.762, 0.862]: clearly above the model as it "
+            "was, +0.010 [0.002, 0.018], corrected p = 0.020"
+        ),
+        (
+            "Without metadata, Macro F1 0.812 [0.762, 0.862]: not distinguishable from the model as it was, "
+            "+0.010 [−0.010, 0.018], corrected p = 0.400"
+        ),
     ]

@@ -1,7 +1,16 @@
 from dataclasses import replace
 
 from strop.records.scores import Score, Scores
-from strop.reporting.strips import Scale, classes_board, differences_board, primary_board, scale_over, strip
+from strop.reporting.strips import (
+    Scale,
+    classes_board,
+    differences_board,
+    gains_board,
+    primary_board,
+    scale_over,
+    strip,
+    targets_board,
+)
 
 
 def test_a_scale_has_round_ends_around_the_numbers() -> None:
@@ -45,3 +54,23 @@ def test_a_number_that_is_not_defined_is_not_drawn() -> None:
     placed = strip("model", Score("f1", nan, nan, nan), Scale(0.0, 1.0, (0.0, 1.0)), [nan])
     assert (placed.dot, placed.left, placed.marks, placed.words) == (None, None, (), "– [–, –]")
     assert scale_over([nan, float("inf"), 0.2, 0.4]).high < 1.0
+
+
+def test_targets_stand_best_first_with_the_baseline_as_a_mark(value_scores: Scores) -> None:
+    board = targets_board(value_scores, value_scores.baselines[1])
+    assert [row.scores.target for row in board.rows][0::4] == ["clear", "constant"]
+    values = [row.scores.metrics["spearman"].value for row in board.rows[:4]]
+    assert values == sorted(values, reverse=True)
+    first, last = board.rows[0], board.rows[-1]
+    theirs = value_scores.baselines[1].targets[0].metrics["spearman"]
+    assert first.strip.marks == (board.scale.at(theirs.value),)
+    assert first.beside[1] == theirs
+    assert last.strip is None
+    assert last.beside == (None, None, None)
+    assert board.scale.low <= 0
+
+
+def test_gains_have_zero_on_their_scale(value_scores: Scores) -> None:
+    board = gains_board(value_scores)
+    assert [one.name for one in board.strips] == ["snapped"]
+    assert board.scale.low <= 0 <= board.scale.high

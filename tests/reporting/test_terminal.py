@@ -53,3 +53,15 @@ def test_a_baseline_without_a_metric_has_a_dash(scores: Scores) -> None:
     poorer = (replace(scores.baselines[0], metrics=metrics), *scores.baselines[1:])
     line = next(line for line in printed(replace(scores, baselines=poorer)) if "Matthews" in line)
     assert line.split()[-4:] == ["0.712", "–", "0.592", "0.550"]
+
+
+def test_targets_stand_beside_the_baselines(value_scores: Scores) -> None:
+    lines = printed(value_scores)
+    text = "\n".join(lines)
+    assert max(cell_len(line) for line in lines) <= 80
+    assert "By target: Spearman correlation" in text
+    assert "By class" not in text
+    constant = next(line for line in lines if line.startswith(" constant"))
+    assert constant.split() == ["constant", "60", "–", "–", "–", "–"]
+    clear = next(line for line in lines if line.startswith(" clear")).split()
+    assert (clear[1], clear[3]) == ("60", "0.000")

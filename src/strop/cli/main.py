@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from strop.cli.blend import blend
 from strop.cli.check import check
 from strop.cli.compare import compare
 from strop.cli.evaluate import evaluate
@@ -44,7 +45,7 @@ def _options(
     del version
 
 
-for verb in (check, fit, evaluate, predict, compare, report, schema):
+for verb in (check, fit, evaluate, predict, compare, blend, report, schema):
     app.command()(verb)
 
 

@@ -50,15 +50,17 @@ def caveats_of_targets(
         group_R: Group number of every row, or None.
     """
     is_known_RT = ~np.isnan(target_RT)
-    has_rows_T, varies_T = is_known_RT.any(axis=0), _varies(target_RT, is_known_RT)
+    has_rows_T, varies_T = np.asarray(is_known_RT.any(axis=0)), _varies(target_RT, is_known_RT)
     is_flat_T = varies_T & ~_varies(values_RT, is_known_RT)
     caveats = []
-    if (~has_rows_T).any():
-        caveats.append(f"no row here has a value of {_named(targets, ~has_rows_T)}: left out of all scores")
+    if not has_rows_T.all():
+        caveats.append(
+            f"no row here has a value of {_named(targets, np.logical_not(has_rows_T))}: left out of all scores"
+        )
     if (constant_T := has_rows_T & ~varies_T).any():
         caveats.append(
-            f"in these rows one value only stands in {_named(targets, constant_T)}: no correlation can be measured, and "
-            "the means of spearman and pearson leave it out"
+            f"in these rows one value only stands in {_named(targets, constant_T)}: no correlation can be measured, "
+            "and the means of spearman and pearson leave it out"
         )
     if not varies_T.any():
         caveats.append("no target varies in these rows: spearman and pearson cannot be measured and stand at 0")
@@ -69,6 +71,20 @@ def caveats_of_targets(
     return (*caveats, *_few_groups(group_R))
 
 
+def caveats_of_resamples(n_resamples: int, n_tests: int, confidence: float) -> tuple[str, ...]:
+    """A sentence where resamples are so few that no difference could be called clear.
+
+    Args:
+        n_resamples: How many there are.
+        n_tests: How many differences are judged together, by p-values of the bootstrap.
+        confidence: Level of the intervals.
+    """
+    if 2 * n_tests / (n_resamples + 1) <= 1.0 - confidence:
+        return ()
+    few = f"{n_resamples} resamples are too few to call a difference to one of {n_tests} baselines clear"
+    return (f"{few}: raise evaluation.n_bootstrap",)
+
+
 def _varies(values_RT: Floats, is_known_RT: NDArray[np.bool_]) -> NDArray[np.bool_]:
     low_T = np.min(values_RT, axis=0, initial=np.inf, where=is_known_RT)
     high_T = np.max(values_RT, axis=0, initial=-np.inf, where=is_known_RT)
@@ -76,7 +92,7 @@ def _varies(values_RT: Floats, is_known_RT: NDArray[np.bool_]) -> NDArray[np.boo
 
 
 def _named(targets: Sequence[str], is_meant_T: NDArray[np.bool_]) -> str:
-    names = [f"'{targets[at]}'" for at in np.flatnonzero(is_meant_T)]
+    names = [f"'{target}'" for target, is_meant in zip(targets, is_meant_T, strict=True) if is_meant]
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return f"the target{'s' if len(names) > 1 else ''} {', '.join(names[:MOST_NAMED])}{more}"
 

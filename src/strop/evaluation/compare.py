@@ -3,8 +3,10 @@
 Dimensions: R rows, L labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from operator import ne
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from strop.records.scores import Score
 
 __all__ = ["Comparison", "Pair", "compare_runs", "must_agree", "ranked_pairs", "shared_unseen_ids"]
 
-Numbers = NDArray[np.int64]
+Truth = TypeVar("Truth")
 
 
 def compare_runs(
@@ -58,7 +60,7 @@ def compare_runs(
     if len(predictions) < 2:
         raise ValueError(f"there must be at least two systems to compare, came {len(predictions)}")
     ids = shared_unseen_ids(predictions)
-    must_agree(ids, predictions, targets)
+    must_agree(ids, predictions, targets, "label", "labels", ne)
     first = next(iter(predictions))
     target_R = label_numbers(strings([targets[first][row_id] for row_id in ids]), predictions[first].labels)
     group_R = None if groups is None else numbers_of_groups(strings([groups[row_id] for row_id in ids]))
@@ -138,6 +140,14 @@ def _overlap(one: Score, other: Score) -> bool:
 
 
 def shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
+    """Ids of the rows that all systems have predicted and none was trained on, in the order of the first.
+
+    Args:
+        predictions: By system.
+
+    Raises:
+        RunError: There is no such row.
+    """
     unseen = [set(one.ids[~one.seen_R].tolist()) for one in predictions.values()]
     shared = set.intersection(*unseen)
     if not shared:
@@ -157,18 +167,36 @@ def shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
 
 
 def must_agree(
-    ids: list[str], predictions: Mapping[str, Predictions], targets: Mapping[str, Mapping[str, str]]
+    ids: Sequence[str],
+    predictions: Mapping[str, Predictions],
+    targets: Mapping[str, Mapping[str, Truth]],
+    truth: str,
+    outputs: str,
+    differ: Callable[[Truth, Truth], bool],
 ) -> None:
+    """Check that systems agree on what is true and on what is to be predicted.
+
+    Args:
+        ids: The rows they share.
+        predictions: By system.
+        targets: By system, what is true of every row by id.
+        truth: What that is called.
+        outputs: What the columns of the predictions are called.
+        differ: Whether two truths are unlike.
+
+    Raises:
+        RunError: With every disagreement with the first system.
+    """
     first, *others = predictions
     problems = []
     for other in others:
-        differing = [row_id for row_id in ids if targets[first][row_id] != targets[other][row_id]]
+        differing = [row_id for row_id in ids if differ(targets[first][row_id], targets[other][row_id])]
         if differing:
             shown = ", ".join(differing[:5])
             problems.append(
                 Problem(
                     where=f"{first} and {other}",
-                    must="runs must agree on the true label of every shared row",
+                    must=f"runs must agree on the true {truth} of every shared row",
                     came=f"{len(differing)} rows differ, for example {shown}",
                     do="fit both on the same version of the data",
                 )
@@ -177,7 +205,7 @@ def must_agree(
             problems.append(
                 Problem(
                     where=f"{first} and {other}",
-                    must="runs must know the same labels",
+                    must=f"runs must know the same {outputs}",
                     came=f"{list(predictions[first].labels)} and {list(predictions[other].labels)}",
                     do="fit both on the same data",
                 )

@@ -1,11 +1,8 @@
 """What a comparison of runs found, as data and in words."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Self
+from dataclasses import dataclass
 
-from strop.records.files import read_json, write_json
 from strop.records.scores import Score
 
 
@@ -19,7 +16,8 @@ class Pair:
         value: How much better; not negative.
         low: Lower end of the paired interval.
         high: Upper end.
-        p_value: Of a paired permutation test, corrected after Holm (1979) where there are several pairs.
+        p_value: Two-sided, of a paired permutation test (labels) or of the paired bootstrap (values), corrected after
+            Holm (1979) where there are several pairs.
         is_clear: Whether the interval leaves out zero and the corrected p-value is at most 1 - confidence.
         intervals_overlap: Whether the intervals of the two scores share a value; a paired difference may be clear
             although they do.
@@ -74,21 +72,6 @@ class Comparison:
         if len(self.pairs) > 1:
             lines.append(f"(p-values are corrected for {len(self.pairs)} pairs after Holm)")
         return lines
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            RunError: The file is missing or damaged.
-        """
-        content = read_json(path)
-        scores = {name: Score(**one) for name, one in content["scores"].items()}
-        return cls(**{**content, "scores": scores, "pairs": tuple(Pair(**one) for one in content["pairs"])})
 
 
 def _interval(score: Score) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.evaluation.caveats import caveats_of_targets
+from strop.evaluation.caveats import caveats_of_resamples, caveats_of_targets
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.refuse import refuse_unfair_rows, refuse_without_targets
 from strop.evaluation.value_intervals import difference_of, mean_value, measured, resampled, score_of
@@ -36,10 +36,10 @@ def score_values(
 ) -> Scores:
     """Score a model and its baselines on the same rows.
 
-    Every metric is measured for every target and averaged over the targets where it is defined; a mean absolute error
-    averages targets in their own units. A target that is constant in these rows has no correlation and is left out of the
-    mean; in a resample likewise. A system that predicts a constant, as the baseline `mean` does, ranks nothing: its
-    correlation counts as 0.
+    Every metric is measured for every target and averaged over the targets where it is defined; the mean absolute
+    error averages targets in their own units. A target that is constant in these rows has no correlation and is left
+    out of the mean; in a resample likewise. A system that predicts a constant, as the baseline `mean` does in every
+    fold, ranks nothing: its correlation counts as 0.
 
     Intervals are percentile bootstrap intervals. The p-value of a difference is taken from the same paired resamples:
     twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993), see `bootstrap_p_value`.
@@ -67,10 +67,10 @@ def score_values(
         raise ValueError(f"targets must have shape {model.outputs_RL.shape}, came {target_RT.shape}")
     refuse_without_targets(target_RT, part)
     group_R = numbers_of_groups(groups)
-    rows = _Rows(target_RT, model.labels, evaluation)
+    rows = _Rows(target_RT, model.labels, group_R, evaluation)
     # Numbered, so that a treatment may bear the name of a baseline.
     systems = [("model", model), *baselines.items(), *treated.items()]
-    by_number = rows.measure([one for _, one in systems], seed, group_R)
+    by_number = rows.measure([one for _, one in systems], seed)
     ours, *rest = [_Measured(name, *found) for (name, _), found in zip(systems, by_number, strict=True)]
     others, changed = rest[: len(baselines)], rest[len(baselines) :]
     return Scores(
@@ -82,11 +82,26 @@ def score_values(
         model=rows.system_scores(ours),
         baselines=tuple(rows.system_scores(other) for other in others),
         differences=tuple(rows.difference(ours, other, other.system) for other in others),
-        caveats=(*caveats, *caveats_of_targets(target_RT, ours.values_RT, model.labels, group_R)),
+        caveats=(
+            *caveats,
+            *caveats_of_targets(target_RT, ours.values_RT, model.labels, group_R),
+            *caveats_of_resamples(evaluation.n_bootstrap, len(baselines), evaluation.confidence),
+        ),
         treated=tuple(
             Treated(one.system, rows.system_scores(one), rows.difference(one, ours, "model")) for one in changed
         ),
     )
+
+
+def _without_levels_of_folds(predictions: Predictions) -> Floats:
+    """The values, shape (R, T); a target that every fold predicts by a constant of its own gets one constant.
+
+    Such constants differ from fold to fold by chance, against the rows held out, and would rank rows by their fold.
+    """
+    values_RT = predictions.outputs_RL.astype(np.float64)
+    of_folds = [values_RT[predictions.fold_R == fold] for fold in np.unique(predictions.fold_R)]
+    is_level_T = np.all([np.ptp(one, axis=0) == 0.0 for one in of_folds], axis=0)
+    return np.where(is_level_T, values_RT.mean(axis=0), values_RT)
 
 
 @dataclass(frozen=True)
@@ -104,19 +119,23 @@ class _Rows:
 
     target_RT: Floats
     targets: tuple[str, ...]
+    group_R: NDArray[np.int64] | None
     evaluation: Evaluation
+
+    @property
+    def n_units(self) -> int:
+        """How many rows or groups are drawn."""
+        return len(self.target_RT) if self.group_R is None else len(np.unique(self.group_R))
 
     @property
     def primary(self) -> RegressionMetric:
         return REGRESSION_METRICS[self.evaluation.primary_metric]
 
-    def measure(
-        self, systems: Sequence[Predictions], seed: int, group_R: NDArray[np.int64] | None
-    ) -> list[tuple[Floats, Mapping[str, Floats]]]:
+    def measure(self, systems: Sequence[Predictions], seed: int) -> list[tuple[Floats, Mapping[str, Floats]]]:
         """Values and resampled metrics of every system."""
-        values = {str(number): one.outputs_RL.astype(np.float64) for number, one in enumerate(systems)}
+        values = {str(number): _without_levels_of_folds(one) for number, one in enumerate(systems)}
         metrics, n_resamples = list(REGRESSION_METRICS.values()), self.evaluation.n_bootstrap
-        found = resampled(metrics, self.target_RT, values, n_resamples=n_resamples, seed=seed, group_R=group_R)
+        found = resampled(metrics, self.target_RT, values, n_resamples=n_resamples, seed=seed, group_R=self.group_R)
         return [(values[number], found[number]) for number in values]
 
     def system_scores(self, system: _Measured) -> SystemScores:
@@ -151,4 +170,6 @@ class _Rows:
         metric, pair = self.primary, (one, other)
         first, second = (mean_value(measured(metric, self.target_RT, system.values_RT)) for system in pair)
         first_B, second_B = (mean_over_targets(system.resampled[metric.name]) for system in pair)
-        return difference_of(name, metric, (first, second), (first_B, second_B), self.evaluation.confidence)
+        return difference_of(
+            name, metric, (first, second), (first_B, second_B), self.evaluation.confidence, self.n_units
+        )

@@ -189,18 +189,20 @@ def difference_interval(value: float, values_B: Floats, confidence: float) -> tu
     return min(low, value), max(high, value)
 
 
-def bootstrap_p_value(values_B: Floats) -> float:
+def bootstrap_p_value(values_B: Floats, n_units: int) -> float:
     """Two-sided p-value that a paired difference is zero, from its bootstrap distribution.
 
-    Twice the smaller share of resamples on either side of zero, which is the level at which the percentile interval just
-    reaches zero (Efron and Tibshirani 1993); one is added to both counts, so that it is never 0 (Davison and Hinkley
-    1997).
+    Twice the smaller share of resamples on either side of zero, which is the level at which the percentile interval
+    just reaches zero (Efron and Tibshirani 1993); one is added to both counts, so that it is never 0 (Davison and
+    Hinkley 1997). Few units make resamples alike, which says nothing of their difference: the p-value is not below
+    2^(1 - n_units), the least that swapping the answers of so many units could give.
 
     Args:
         values_B: The difference on every resample, at least one; a resample where it is zero counts on both sides.
+        n_units: How many rows, or groups where whole groups are resampled.
     """
     n_on_smaller_side = min(int((values_B <= 0).sum()), int((values_B >= 0).sum()))
-    return min(1.0, 2 * (n_on_smaller_side + 1) / (len(values_B) + 1))
+    return min(1.0, max(2 * (n_on_smaller_side + 1) / (len(values_B) + 1), 2.0 ** (1 - n_units)))
 
 
 def swap_p_value(

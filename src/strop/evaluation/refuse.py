@@ -119,9 +119,10 @@ def _mismatch(model: Predictions, other: Predictions, role: str, name: str) -> I
             do=do,
         )
     if other.labels != model.labels:
+        outputs = "labels" if model.kind == "logits" else "targets"
         yield Problem(
             where=where,
-            must=f"a {role} must know the model's {'labels' if model.kind == 'logits' else 'targets'}, {list(model.labels)}",
+            must=f"a {role} must know the model's {outputs}, {list(model.labels)}",
             came=f"{list(other.labels)}",
             do=do,
         )

@@ -1,8 +1,8 @@
 """Metrics of many targets on bootstrap resamples.
 
-A system that predicts the same value for every row ranks nothing: its correlation with a target that varies counts as 0,
-so that it stays in the mean over targets. A target that does not vary has no correlation with anything: it is NaN, and the
-mean leaves it out, for every system alike.
+A system that predicts the same value for every row ranks nothing: its correlation with a target that varies counts as
+0, so that it stays in the mean over targets. A target that does not vary has no correlation with anything: it is NaN,
+and the mean leaves it out, for every system alike.
 
 Dimensions: B resamples, R rows, T targets.
 """
@@ -21,13 +21,14 @@ Floats = NDArray[np.float64]
 
 def varies_by_target(target_RT: Floats, weight_BR: Floats) -> NDArray[np.bool_]:
     """Whether every target has more than one value under a weighting of the rows, shape (B, T)."""
-    return ~np.isnan(pearson_by_target(target_RT, target_RT, weight_BR))
+    # With itself a target correlates wherever it varies.
+    return np.asarray(~np.isnan(pearson_by_target(target_RT, np.nan_to_num(target_RT), weight_BR)))
 
 
 def measured(metric: RegressionMetric, target_RT: Floats, values_RT: Floats) -> Floats:
     """A metric of every target on all rows, shape (T,); NaN where it is not defined."""
     weight_BR = np.ones((1, len(target_RT)))
-    return _measured(metric, target_RT, values_RT, weight_BR, varies_by_target(target_RT, weight_BR))[0]
+    return np.asarray(_measured(metric, target_RT, values_RT, weight_BR, varies_by_target(target_RT, weight_BR))[0])
 
 
 def resampled(
@@ -100,6 +101,7 @@ def difference_of(
     values: tuple[float, float],
     values_B: tuple[Floats, Floats],
     confidence: float,
+    n_units: int,
 ) -> Difference:
     """Paired difference of two systems with its interval and its bootstrap p-value; positive favours the first.
 
@@ -109,6 +111,7 @@ def difference_of(
         values: The metric of both on all rows.
         values_B: The metric of both on the same resamples.
         confidence: Level of the interval.
+        n_units: How many rows, or groups where whole groups are resampled.
     """
     sign = 1.0 if metric.higher_is_better else -1.0
     value, of_resamples_B = sign * (values[0] - values[1]), sign * (values_B[0] - values_B[1])
@@ -116,4 +119,4 @@ def difference_of(
     if len(known_B) == 0:
         return Difference(other, metric.name, value, value, value, 1.0)
     low, high = difference_interval(value, known_B, confidence)
-    return Difference(other, metric.name, value, low, high, bootstrap_p_value(known_B))
+    return Difference(other, metric.name, value, low, high, bootstrap_p_value(known_B, n_units))

@@ -88,11 +88,6 @@ class Difference:
     high: float
     p_value: float
 
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval leaves out zero."""
-        return self.low > 0 or self.high < 0
-
 
 @dataclass(frozen=True)
 class Treated:

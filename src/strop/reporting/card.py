@@ -12,11 +12,19 @@ from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
 from strop.reporting import sentences, tables
 from strop.reporting.facts import making_facts
+from strop.reporting.history import trained_words
 from strop.reporting.material import Material, read_material
 from strop.reporting.report import caveats
 
 HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
-HUB_METRICS = {"macro_f1": "f1", "weighted_f1": "f1", "mcc": "matthews_correlation", "auroc": "roc_auc"}
+HUB_METRICS = {
+    "macro_f1": "f1",
+    "weighted_f1": "f1",
+    "mcc": "matthews_correlation",
+    "auroc": "roc_auc",
+    "spearman": "spearmanr",
+    "pearson": "pearsonr",
+}
 
 
 def write_card(folder: RunFolder) -> Path:
@@ -47,6 +55,7 @@ def write_card(folder: RunFolder) -> Path:
         system_name=sentences.system_name,
         part_name=sentences.part_name,
         verdict=sentences.verdict,
+        number=sentences.number,
         differences_lines=sentences.differences_lines,
     )
     write_text(folder.card, environment.get_template("card.md.j2").render(_context(material)))
@@ -72,12 +81,29 @@ def _context(material: Material) -> dict[str, Any]:
         "headline": material.headline,
         "caveats": caveats(material),
         "labels": tables.label_counts(material),
+        "targets": () if material.audit is None else material.audit.targets,
+        "n_outputs": _n_outputs(material),
+        "stages": [(stage, trained_words(stage.trainable)) for stage in recipe.stages],
+        "has_metadata": bool(recipe.data.categorical or recipe.data.numeric),
         "split": tables.split_table(material),
         "making": making_facts(material),
         "pooling": pooling,
         "loads_with_peft": recipe.model.adapter is not None,
-        "loads_plainly": recipe.model.adapter is None and pooling == "native" and recipe.split.folds is None,
+        # What a network for values gives are logits, which its reader has to stretch over the targets' ranges.
+        "loads_plainly": recipe.model.adapter is None
+        and pooling == "native"
+        and recipe.split.folds is None
+        and not material.predicts_values,
     }
+
+
+def _n_outputs(material: Material) -> int | None:
+    """How many classes or targets there are, None where nobody knows yet."""
+    if material.dataset is None:
+        return None
+    if material.predicts_values:
+        return len(material.dataset.targets) or None
+    return len(tables.label_counts(material)) or None
 
 
 def base_model(material: Material) -> str | None:
@@ -95,7 +121,11 @@ def _front_matter(material: Material) -> dict[str, Any]:
     matter |= {
         "library_name": "peft" if recipe.model.adapter is not None else "transformers",
         "pipeline_tag": "text-classification",
-        "tags": ["text-classification", "strop", *(["lora"] if recipe.model.adapter is not None else [])],
+        "tags": [
+            "text-regression" if material.predicts_values else "text-classification",
+            "strop",
+            *(["lora"] if recipe.model.adapter is not None else []),
+        ],
     }
     if headline is not None:
         metrics = [*headline.model.metrics.values()]
@@ -108,7 +138,8 @@ def _front_matter(material: Material) -> dict[str, Any]:
             }
             for score in metrics
         ]
-        task = {"type": "text-classification", "name": "Text classification"}
+        name = "Text regression" if material.predicts_values else "Text classification"
+        task = {"type": "text-classification", "name": name}
         data = {"type": "private", "name": f"{recipe.name}, {headline.part}"}
         matter["model-index"] = [
             {"name": recipe.name, "results": [{"task": task, "dataset": data, "metrics": results}]}

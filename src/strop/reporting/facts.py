@@ -43,7 +43,7 @@ def making_facts(material: Material) -> list[Fact]:
 def _model_facts(model: Mapping[str, Any]) -> list[Fact]:
     facts = []
     if model.get("n_parameters"):
-        places = (("n_trainable", "trained"), ("n_head", "in the head"), ("n_adapter", "in the adapters"))
+        places = (("n_head", "in the head"), ("n_adapter", "in the adapters"))
         notes = [f"{count(int(model[key]))} {words}" for key, words in places if model.get(key)]
         facts.append(Fact("Parameters", count(int(model["n_parameters"])), ", ".join(notes)))
     if model.get("pooling"):

@@ -64,7 +64,7 @@ def training_figure(history: StageHistory, primary: str, name: str) -> Markup:
     from matplotlib import rc_context
 
     with rc_context({**FIGURE_STYLE, "svg.hashsalt": name}):
-        figure = _figure(len(panels))
+        figure = new_figure(len(panels))
         for at, draw in enumerate(panels, 1):
             axes = figure.add_subplot(1, len(panels), at)
             axes.grid(axis="y")
@@ -73,7 +73,7 @@ def training_figure(history: StageHistory, primary: str, name: str) -> Markup:
             axes.set_xlim(left=0)
             if history.chosen is not None:
                 axes.axvline(history.chosen.epoch, color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)), zorder=0)
-        return _as_svg(figure, name, _training_words(history, primary))
+        return as_svg(figure, name, _training_words(history, primary))
 
 
 def reliability_figure(before: Reliability, after: Reliability | None, name: str) -> Markup:
@@ -87,7 +87,7 @@ def reliability_figure(before: Reliability, after: Reliability | None, name: str
     from matplotlib import rc_context
 
     with rc_context({**FIGURE_STYLE, "svg.hashsalt": name}):
-        figure = _figure(2, height=2.9)
+        figure = new_figure(2, height=2.9)
         axes = figure.add_subplot(1, 2, 1)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (2, 2)))
         axes.plot(before.confidence_B, before.accuracy_B, color=MODEL, marker="o", markersize=4, label="as predicted")
@@ -100,7 +100,7 @@ def reliability_figure(before: Reliability, after: Reliability | None, name: str
         bars = figure.add_subplot(1, 2, 2)
         _draw_confidences(bars, before, after)
         words = "Accuracy over confidence; on the dashed diagonal the model is as often right as it says."
-        return _as_svg(figure, name, words)
+        return as_svg(figure, name, words)
 
 
 def _draw_confidences(axes: Any, before: Reliability, after: Reliability | None) -> None:
@@ -162,14 +162,15 @@ def _whole_numbers(axis: Any) -> None:
     axis.set_major_locator(MaxNLocator(integer=True, nbins=5))
 
 
-def _figure(n_panels: int, height: float = PANEL_HEIGHT) -> Any:
+def new_figure(n_panels: int, height: float = PANEL_HEIGHT) -> Any:
+    """An empty figure with room for so many panels side by side."""
     # Without pyplot: it would keep every figure alive and look for a display.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(INCHES_PER_PANEL * n_panels, height), layout="constrained")
 
 
-def _as_svg(figure: Any, name: str, words: str) -> Markup:
+def as_svg(figure: Any, name: str, words: str) -> Markup:
     """Write a figure as SVG for the middle of a page: no prologue, ids of its own, colours by variable."""
     page = StringIO()
     figure.savefig(page, format="svg", transparent=True, metadata={"Date": None})

@@ -51,7 +51,7 @@ class StageHistory:
         fold: The fold's name, "whole" where there are no folds.
         number: The stage, counted from 0.
         objective: What was minimised.
-        trainable: What was trained: all, head or adapter.
+        trainable: What was trained, in words.
         steps: Training, in the order of time.
         checks: Evaluations, in the order of time.
         chosen: The evaluation whose checkpoint became the fold's model, None where it lies in another stage.
@@ -88,13 +88,18 @@ def read_histories(folder: RunFolder, recipe: Recipe, about: Mapping[str, Any]) 
                 fold=fold,
                 number=number,
                 objective=stage.objective,
-                trainable=stage.trainable,
+                trainable=trained_words(stage.trainable),
                 steps=tuple(_step(line) for line in _last_by_step(lines, "loss")),
                 checks=checks,
                 chosen=_chosen_among(checks, chosen, number, stage.objective),
             )
             histories.append(history)
     return tuple(histories)
+
+
+def trained_words(trainable: str | Sequence[str]) -> str:
+    """What a stage trains, in words: "all", "head", "adapter", or the head and the named parameters."""
+    return trainable if isinstance(trainable, str) else f"head and {', '.join(trainable)}"
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

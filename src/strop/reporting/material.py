@@ -47,6 +47,11 @@ class Material:
     histories: tuple[StageHistory, ...]
 
     @property
+    def predicts_values(self) -> bool:
+        """Whether numbers are predicted rather than labels."""
+        return self.recipe.task == "regress"
+
+    @property
     def headline(self) -> Scores | None:
         """The scores to judge the run by."""
         return self.scores[0] if self.scores else None

@@ -14,9 +14,13 @@ from strop.reporting import sentences, strips, tables
 from strop.reporting.data_facts import audit_facts, coverage, misread_rows
 from strop.reporting.facts import making_facts
 from strop.reporting.figures import reliability_figure, training_figure
+from strop.reporting.judged import judged_baselines, judged_treatments, judgement_alone
 from strop.reporting.material import Material, read_material
 from strop.reporting.reliability import reliability
 from strop.reporting.rows import MOST_CONFLICTS, ShownError, conflicts, worst_errors
+from strop.reporting.stage_gains import stage_gains
+from strop.reporting.value_figures import value_figures
+from strop.reporting.value_rows import largest_errors
 
 SECTIONS = (
     ("result", "Result"),
@@ -24,6 +28,18 @@ SECTIONS = (
     ("classes", "Class by class"),
     ("calibration", "Calibration"),
     ("errors", "Worst errors"),
+    ("data", "Data"),
+    ("training", "Training"),
+    ("ledger", "Ledger"),
+    ("making", "What it was made with"),
+)
+VALUE_SECTIONS = (
+    ("result", "Result"),
+    ("scores", "Scores against the baselines"),
+    ("targets", "Target by target"),
+    ("values", "Predicted against true"),
+    ("gains", "What each step gained"),
+    ("misses", "Largest errors"),
     ("data", "Data"),
     ("training", "Training"),
     ("ledger", "Ledger"),
@@ -82,7 +98,6 @@ def _environment() -> Environment:
         count=sentences.count,
         counted=sentences.counted,
         percent=sentences.percent,
-        p_text=sentences.p_text,
         moment=sentences.moment,
         metric_name=sentences.metric_name,
         system_name=sentences.system_name,
@@ -90,11 +105,17 @@ def _environment() -> Environment:
         rows_judged=sentences.rows_judged,
         capitalize_first=sentences.capitalized,
         verdict=sentences.verdict,
-        judgement=lambda difference, higher: sentences.judgement(difference, higher_is_better=higher),
+        judgement_alone=lambda judged, higher: judgement_alone(judged, higher_is_better=higher),
+        judged_baselines=judged_baselines,
+        judged_treatments=judged_treatments,
+        p_of=sentences.p_of,
+        treatment_name=sentences.treatment_name,
         best_baseline=sentences.best_baseline,
         primary_board=strips.primary_board,
         differences_board=strips.differences_board,
         classes_board=strips.classes_board,
+        gains_board=strips.gains_board,
+        targets_board=strips.targets_board,
         confusion_cells=tables.confusion_cells,
         tick=lambda value: f"{value:g}".replace("-", sentences.MINUS),
         f1_of=_f1_of,
@@ -109,7 +130,7 @@ def _f1_of(system: SystemScores, label: str) -> float | None:
 def _context(material: Material) -> dict[str, Any]:
     return {
         "version": __version__,
-        "sections": SECTIONS,
+        "sections": VALUE_SECTIONS if material.predicts_values else SECTIONS,
         "material": material,
         "headline": material.headline,
         "model_line": _model_line(material),
@@ -128,7 +149,23 @@ def _context(material: Material) -> dict[str, Any]:
         "making": making_facts(material),
         "times": tables.stations(material.about),
         "recipe_yaml": material.folder.recipe.read_text(encoding="utf-8-sig"),
-        **_calibration(material),
+        **(_values(material) if material.predicts_values else _calibration(material)),
+    }
+
+
+def _values(material: Material) -> dict[str, Any]:
+    """What only a run that predicts numbers shows."""
+    predictions, dataset = material.predictions, material.dataset
+    primary = material.recipe.evaluation.primary_metric
+    found: dict[str, Any] = {"stage_gains": stage_gains(material.histories, primary)}
+    if predictions is None or dataset is None or predictions.n_rows == 0:
+        return {**found, "misses": None, "value_figures": [], "n_targets_between": 0}
+    figures, n_between = value_figures(predictions, dataset, material.open_scores)
+    return {
+        **found,
+        "misses": largest_errors(predictions, dataset),
+        "value_figures": figures,
+        "n_targets_between": n_between,
     }
 
 

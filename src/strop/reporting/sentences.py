@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from math import isnan
 
 from strop.records.scores import Difference, Score, Scores, SystemScores
+from strop.reporting.judged import Judged, difference_to, judged_baselines, judged_treatments, judgement
 
 METRIC_NAMES = {
     "macro_f1": "Macro F1",
@@ -19,14 +20,27 @@ METRIC_NAMES = {
     "calibration_error": "Calibration error",
     "ece": "Calibration error",
     "f1": "F1",
+    "spearman": "Spearman correlation",
+    "pearson": "Pearson correlation",
+    "mae": "Mean absolute error",
 }
 SYSTEM_NAMES = {
     "model": "Fine-tuned model",
     "majority": "Majority class",
     "tfidf": "TF-IDF",
     "linear_probe": "Linear probe",
+    "mean": "Mean value",
+    "tfidf_ridge": "TF-IDF ridge",
+    "metadata_ridge": "Metadata ridge",
 }
-SYSTEMS_IN_A_SENTENCE = {"majority": "the majority class", "linear_probe": "the linear probe"}
+SYSTEMS_IN_A_SENTENCE = {
+    "majority": "the majority class",
+    "linear_probe": "the linear probe",
+    "mean": "the mean value",
+    "tfidf_ridge": "the TF-IDF ridge",
+    "metadata_ridge": "the metadata ridge",
+}
+TREATMENT_NAMES = {"snapped": "snapped to each target's grid of values"}
 PART_NAMES = {
     "validation": "the validation part",
     "test": "the test part",
@@ -43,6 +57,11 @@ def metric_name(metric: str) -> str:
 def system_name(system: str) -> str:
     """What a reader sees for the model or a baseline."""
     return SYSTEM_NAMES.get(system, system.replace("_", " ").replace("-", " ").capitalize())
+
+
+def treatment_name(treatment: str) -> str:
+    """What a reader sees for a treatment of the predictions."""
+    return TREATMENT_NAMES.get(treatment, treatment.replace("_", " "))
 
 
 def _in_a_sentence(system: str) -> str:
@@ -138,19 +157,9 @@ def best_baseline(scores: Scores) -> SystemScores | None:
     return max(judged, key=lambda system: sign * system.metrics[scores.primary].value)
 
 
-def difference_to(scores: Scores, system: str) -> Difference | None:
-    """The paired difference on the primary metric between the model and a baseline."""
-    found = [one for one in scores.differences if one.other == system and one.metric == scores.primary]
-    return found[0] if found else None
-
-
-def judgement(difference: Difference, *, higher_is_better: bool = True) -> str:
-    """The words for a difference: "clearly above", "clearly below", or "not distinguishable from"."""
-    if not difference.is_clear:
-        return "not distinguishable from"
-    if higher_is_better:
-        return "clearly above" if difference.low > 0 else "clearly below"
-    return "clearly better than" if difference.low > 0 else "clearly worse than"
+def p_of(judged: Judged) -> str:
+    """The p-value, said to be corrected where there are several."""
+    return p_text(judged.p_value) if judged.n_tests == 1 else f"corrected {p_text(judged.p_value)}"
 
 
 def verdict(scores: Scores) -> str:
@@ -160,21 +169,31 @@ def verdict(scores: Scores) -> str:
     baseline = best_baseline(scores)
     if baseline is None:
         return f"{head}; there is no baseline beside it, so nothing says whether the edge is there."
-    difference = difference_to(scores, baseline.system)
+    found = difference_to(scores, baseline.system)
     name = _in_a_sentence(baseline.system)
-    if difference is None:
+    if found is None:
         value = score_text(baseline.metrics[scores.primary])
         return f"{head}; the best baseline, {name}, has {value}, and the two were not compared row by row."
-    words = judgement(difference, higher_is_better=score.higher_is_better)
-    return f"{head}: {words} the best baseline, {name} ({difference_text(difference)})."
+    words, difference = judgement(found, higher_is_better=score.higher_is_better), found.difference
+    # The interval alone would promise what the test does not keep.
+    why = "" if found.is_clear or difference.low <= 0 <= difference.high else f"; {p_of(found)}"
+    return f"{head}: {words} the best baseline, {name} ({difference_text(difference)}{why})."
 
 
 def differences_lines(scores: Scores) -> list[str]:
-    """One sentence for every baseline: how the model stands to it on the primary metric, largest lead first."""
+    """How the model stands to every baseline, largest lead first, then what every treatment gained; a sentence each."""
     higher = scores.primary_score.higher_is_better
-    ordered = sorted(scores.differences, key=lambda one: one.value, reverse=True)
-    return [
-        f"{capitalized(judgement(one, higher_is_better=higher))} {_in_a_sentence(one.other)} in "
-        f"{metric_name(one.metric)}: {difference_text(one)}, {p_text(one.p_value)}"
+    ordered = sorted(judged_baselines(scores), key=lambda one: one.difference.value, reverse=True)
+    lines = [
+        f"{capitalized(judgement(one, higher_is_better=higher))} {_in_a_sentence(one.difference.other)} in "
+        f"{metric_name(one.difference.metric)}: {difference_text(one.difference)}, {p_of(one)}"
         for one in ordered
     ]
+    for treated, gain in zip(scores.treated, judged_treatments(scores), strict=True):
+        score = treated.scores.metrics[scores.primary]
+        lines.append(
+            f"{capitalized(treatment_name(treated.treatment))}, {metric_name(scores.primary)} {score_text(score)}: "
+            f"{judgement(gain, higher_is_better=higher)} the model as it was, {difference_text(gain.difference)}, "
+            f"{p_of(gain)}"
+        )
+    return lines

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import isfinite, isnan
 
-from strop.records.scores import Difference, Score, Scores, SystemScores
+from strop.records.scores import Difference, Score, Scores, SystemScores, TargetScores
 from strop.reporting.sentences import difference_text, score_text
 
 
@@ -104,3 +104,60 @@ def classes_board(scores: Scores, beside: SystemScores | None) -> Board:
         for one in scores.model.classes
     ]
     return Board(scale, tuple(strips))
+
+
+def gains_board(scores: Scores) -> Board:
+    """What the treatments gained; zero is always on the scale."""
+    gains = [one.gain for one in scores.treated]
+    scale = scale_over([0.0, *(end for one in gains for end in (one.low, one.value, one.high))])
+    return Board(scale, tuple(strip(one.treatment, one.gain, scale) for one in scores.treated))
+
+
+@dataclass(frozen=True)
+class TargetRow:
+    """One target: the primary metric as a strip, and all metrics of all systems.
+
+    Attributes:
+        scores: The model's scores.
+        strip: Its primary metric, with the best baseline's value as a mark; None where it is not defined.
+        beside: The primary metric of every baseline, in their order; None where it is not defined.
+    """
+
+    scores: TargetScores
+    strip: Strip | None
+    beside: tuple[Score | None, ...]
+
+
+@dataclass(frozen=True)
+class TargetsBoard:
+    """Targets under each other on one scale, the best first, those without the primary metric last."""
+
+    scale: Scale
+    rows: tuple[TargetRow, ...]
+
+
+def targets_board(scores: Scores, beside: SystemScores | None) -> TargetsBoard:
+    """The primary metric of every target, with that of another system as a mark."""
+    marked = [_by_target(one, scores.primary) for one in (beside,) if one is not None]
+    systems = [_by_target(one, scores.primary) for one in scores.baselines]
+    own = {one.target: one.metrics.get(scores.primary) for one in scores.model.targets}
+    shown = [score for score in (*own.values(), *(score for one in marked for score in one.values())) if score]
+    scale = scale_over([0.0, *(end for score in shown for end in (score.low, score.value, score.high))])
+
+    def row(one: TargetScores) -> TargetRow:
+        score, marks = own[one.target], [other[one.target] for other in marked]
+        placed = [mark.value for mark in marks if mark is not None]
+        line = None if score is None else strip(one.target, score, scale, placed)
+        return TargetRow(one, line, tuple(other[one.target] for other in systems))
+
+    sign = -1.0 if scores.primary_score.higher_is_better else 1.0
+
+    def rank(one: TargetScores) -> tuple[bool, float]:
+        score = own[one.target]
+        return (True, 0.0) if score is None else (False, sign * score.value)
+
+    return TargetsBoard(scale, tuple(row(one) for one in sorted(scores.model.targets, key=rank)))
+
+
+def _by_target(system: SystemScores, metric: str) -> dict[str, Score | None]:
+    return {one.target: one.metrics.get(metric) for one in system.targets}

@@ -34,7 +34,7 @@ class SplitTable:
 
     Attributes:
         parts: Column headings.
-        classes: By label, one count a part; None where the part is sealed.
+        classes: By label, one count a part; None where the part is sealed. Empty where numbers are predicted.
         totals: Rows a part.
         is_sealed: Whether a column stands for a sealed part, whose classes nobody has counted.
     """
@@ -69,11 +69,12 @@ def label_counts(material: Material) -> list[LabelCount]:
 
 
 def split_table(material: Material) -> SplitTable | None:
-    """Count rows by class and part; the test part by class only where it was opened."""
+    """Count rows by part and, where there are labels, by class; the test part by class only where it was opened."""
     split, dataset = material.split, material.dataset
-    if split is None or dataset is None or dataset.target is None:
+    if split is None or dataset is None:
         return None
-    label_of = dict(zip(dataset.ids.tolist(), dataset.target.tolist(), strict=True))
+    labels = [] if dataset.target is None else dataset.target.tolist()
+    label_of = dict(zip(dataset.ids.tolist(), labels, strict=dataset.target is not None))
     if split.held_out:
         parts = {f"fold {number}": fold.tolist() for number, fold in enumerate(split.held_out)}
     else:

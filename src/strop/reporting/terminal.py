@@ -16,7 +16,7 @@ MODEL_STYLE = "bold"
 
 
 def scores_table(scores: Scores) -> RenderableType:
-    """Lay out all scores: metrics with intervals, model beside baselines; then every class.
+    """Lay out all scores: metrics with intervals, model beside baselines; then every class or target.
 
     With more than three baselines only the first three stand in the tables, and a line says which are left out.
 
@@ -29,6 +29,8 @@ def scores_table(scores: Scores) -> RenderableType:
     shown: list[RenderableType] = [_metrics_table(scores)]
     if scores.model.classes:
         shown += [Text(), _classes_table(scores)]
+    if scores.model.targets:
+        shown += [Text(), _targets_table(scores)]
     left_out = [system_name(one.system) for one in scores.baselines[MOST_BASELINES_BESIDE:]]
     if left_out:
         shown.append(Text(f"Not shown for want of room: {', '.join(left_out)}.", style="dim"))
@@ -69,6 +71,20 @@ def _classes_table(scores: Scores) -> Table:
         own = (count(one.n_rows), number(one.precision.value), number(one.recall.value), _cell(one.f1, "model"))
         others = [number(by_label.get(one.label)) for by_label in theirs]
         table.add_row(Text(one.label), *own, *others)
+    return table
+
+
+def _targets_table(scores: Scores) -> Table:
+    """The primary metric of every target, in the order of the recipe."""
+    systems = [scores.model, *scores.baselines[:MOST_BASELINES_BESIDE]]
+    title = f"By target: {metric_name(scores.primary)}"
+    table = _table(title, "", "rows", *(_short_name(one.system) for one in systems))
+    theirs = [{one.target: one.metrics.get(scores.primary) for one in system.targets} for system in systems]
+    for one in scores.model.targets:
+        values = (
+            _cell(by_target.get(one.target), system.system) for system, by_target in zip(systems, theirs, strict=True)
+        )
+        table.add_row(Text(one.target), count(one.n_rows), *values)
     return table
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from strop.errors import Problem, RunError
-from strop.evaluation.compare import Comparison, compare_runs
+from strop.evaluation.compare import compare_runs
+from strop.evaluation.compare_values import compare_values
+from strop.evaluation.comparison import Comparison
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
@@ -32,9 +35,10 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
         )
         raise RunError(problem)
     predictions: dict[str, Predictions] = {}
-    targets: dict[str, dict[str, str]] = {}
+    targets: dict[str, dict[str, Any]] = {}
     groups: dict[str, str] = {}
     runs = [Run(path) for path in paths]
+    _must_be_of_one_task(runs)
     for name, run in zip(_names(paths), runs, strict=True):
         must_be_finished(run.folder)
         if on_test:
@@ -42,9 +46,8 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
         file = "model.test.sealed.arrow" if on_test else "model.arrow"
         predictions[name] = Predictions.load(run.folder.predictions / file)
         rows = Dataset.load(run.folder.sealed_data if on_test else run.folder.open_data)
-        if rows.target is None:
-            raise ValueError("rows of a run must have a target")
-        targets[name] = dict(zip(rows.ids.tolist(), rows.target.tolist(), strict=True))
+        truth = rows.target_matrix() if rows.target is None else rows.target.tolist()
+        targets[name] = dict(zip(rows.ids.tolist(), truth, strict=True))
         if rows.groups is not None:
             groups.update(zip(rows.ids.tolist(), rows.groups.tolist(), strict=True))
     first = runs[0].recipe
@@ -52,9 +55,22 @@ def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comp
     has_groups = bool(groups) and all(run.recipe.data.group == first.data.group for run in runs)
     if on_test:
         _write_look(runs, paths)
-    return compare_runs(
+    compare = compare_values if first.task == "regress" else compare_runs
+    return compare(
         predictions, targets, evaluation=first.evaluation, seed=first.seed, groups=groups if has_groups else None
     )
+
+
+def _must_be_of_one_task(runs: Sequence[Run]) -> None:
+    tasks = {run.recipe.task for run in runs}
+    if len(tasks) > 1:
+        problem = Problem(
+            where="strop compare",
+            must="runs that are compared must be of the same task",
+            came=", ".join(f"{run.folder.path.name}: {run.recipe.task}" for run in runs),
+            do="compare runs of one task",
+        )
+        raise RunError(problem)
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -6,7 +6,6 @@ objective, so that stages with different objectives can follow each other.
 Dimensions: T targets, R rows.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.evaluation.value_baselines import mean_values, metadata_ridge, tfidf_ridge
+from strop.evaluation.value_intervals import mean_value, measured
 from strop.metrics.regression import REGRESSION_METRICS
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset
@@ -95,8 +95,8 @@ class Regress:
         """The primary metric, and the few that are watched in training; what ranks nothing has correlation 0."""
         wanted = dict.fromkeys((self.primary, *WATCHED_METRICS))
         target_RT, values_RT = self.target_RT[rows], predictions.outputs_RL.astype(np.float64)
-        found = {name: REGRESSION_METRICS[name].value(target_RT, values_RT) for name in wanted}
-        return {name: 0.0 if math.isnan(value) else value for name, value in found.items()}
+        metrics = {name: REGRESSION_METRICS[name] for name in wanted}
+        return {name: mean_value(measured(metric, target_RT, values_RT)) for name, metric in metrics.items()}
 
     def baseline(self, name: str, train: BaselineRows, train_rows: Rows, asked: BaselineRows, *, seed: int) -> Floats:
         """Fit a baseline on training rows and predict others, shape (R, T).
@@ -108,10 +108,10 @@ class Regress:
         if name == "mean":
             return mean_values(target_RT, len(asked.texts))
         if name == "tfidf_ridge":
-            return tfidf_ridge(train.texts, target_RT, asked.texts, seed=seed)
+            return tfidf_ridge(train.texts, target_RT, asked.texts, seed=seed, groups=train.groups)
         if train.metadata_RM is None or asked.metadata_RM is None:
             raise ValueError("this baseline needs metadata")
-        return metadata_ridge(train.metadata_RM, target_RT, asked.metadata_RM, seed=seed)
+        return metadata_ridge(train.metadata_RM, target_RT, asked.metadata_RM, seed=seed, groups=train.groups)
 
 
 def values_of(
