@@ -1,6 +1,7 @@
 """Regression of several targets, from a file to scores."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from strop.data.read import read_new_rows
 from strop.errors import DataError, RunError
 from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
+from strop.records.run_folder import RunFolder
+from strop.reporting.report import write_report
+from strop.runs.against import write_against
 from strop.runs.blend import blend_run_folders
 from strop.runs.compare import compare_run_folders
 from strop.runs.label import labelled_columns
@@ -204,3 +208,19 @@ def test_regressions_are_compared_with_each_other_alone(
         RunError, match="runs that are compared must be of the same task\n  came: values: regress, tiny"
     ):
         compare_run_folders([run.folder.path, finished_run.folder.path])
+
+
+def test_the_report_shows_what_metadata_gained(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    fast = {"stages": [{"epochs": 3, "learning_rate": 5e-3}], "evaluation__baselines": ["mean"]}
+    strop.fit(recipe, runs=tmp_path, name="with", **fast)
+    strop.fit(recipe, runs=tmp_path, name="without", data__categorical=None, data__numeric=None, **fast)
+    write_against(tmp_path / "with", [tmp_path / "without"])
+    page = write_report(RunFolder(tmp_path / "with")).read_text()
+    assert "Against other runs" in page
+    assert "data.categorical: [&#39;host&#39;] -&gt; None" in page
+    (against,) = json.loads((tmp_path / "with" / "against.json").read_text())
+    assert against["difference"]["other"] == "without"
+    write_against(tmp_path / "without", [tmp_path / "with"])
+    (back,) = json.loads((tmp_path / "without" / "against.json").read_text())
+    assert back["difference"]["value"] == pytest.approx(-against["difference"]["value"])
+    assert back["difference"]["low"] == pytest.approx(-against["difference"]["high"])

@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "examples"
 
     @property
+    def against(self) -> Path:
+        """How the run compares with others that its report was asked to show."""
+        return self.path / "against.json"
+
+    @property
     def features(self) -> Path:
         """What head-only stages and baselines read of the body, keyed by content."""
         return self.path / "features"

@@ -90,6 +90,23 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Against:
+    """How a run compares with another on the rows that both held out.
+
+    Attributes:
+        changes: Entries of the recipe at which the two differ, as `path: here -> there`.
+        n_rows: Rows compared.
+        difference: This run's score minus the other's, signed so that positive favours this run.
+        is_clear: Whether the difference is clear.
+    """
+
+    changes: tuple[str, ...]
+    n_rows: int
+    difference: Difference
+    is_clear: bool
+
+
+@dataclass(frozen=True)
 class Treated:
     """Scores after a treatment of saved predictions, and the paired difference to the predictions as they were."""
 

@@ -8,10 +8,11 @@ from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.audit import Audit
 from strop.records.dataset import Dataset
+from strop.records.files import read_json
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
-from strop.records.scores import Scores
+from strop.records.scores import Against, Difference, Scores
 from strop.records.split import Split
 from strop.reporting.history import StageHistory, read_histories
 
@@ -32,6 +33,7 @@ class Material:
         scores: Scores by part, the one to be judged by first: test if it was opened, then validation or out of fold.
         predictions: The model's predictions of rows that are not sealed and that it was not trained on.
         histories: Training, one entry a stage and fold.
+        against: How the run compares with others, where the report was asked to show that.
     """
 
     folder: RunFolder
@@ -45,6 +47,7 @@ class Material:
     scores: tuple[Scores, ...]
     predictions: Predictions | None
     histories: tuple[StageHistory, ...]
+    against: tuple[Against, ...] = ()
 
     @property
     def predicts_values(self) -> bool:
@@ -91,12 +94,22 @@ def read_material(folder: RunFolder) -> Material:
         scores=_read_scores(folder, test_was_opened=bool(openings)),
         predictions=_read_open_predictions(folder, dataset),
         histories=read_histories(folder, recipe, about),
+        against=_read_against(folder),
     )
 
 
 def _read_scores(folder: RunFolder, *, test_was_opened: bool) -> tuple[Scores, ...]:
     paths = sorted(folder.scores.glob("*.json"), key=lambda path: (path.stem != "test", path.stem))
     return tuple(Scores.load(path) for path in paths if path.stem != "test" or test_was_opened)
+
+
+def _read_against(folder: RunFolder) -> tuple[Against, ...]:
+    if not folder.against.exists():
+        return ()
+    return tuple(
+        Against(**{**one, "changes": tuple(one["changes"]), "difference": Difference(**one["difference"])})
+        for one in read_json(folder.against)
+    )
 
 
 def _read_open_rows(folder: RunFolder, split: Split | None) -> Dataset | None:

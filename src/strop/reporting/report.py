@@ -130,7 +130,7 @@ def _f1_of(system: SystemScores, label: str) -> float | None:
 def _context(material: Material) -> dict[str, Any]:
     return {
         "version": __version__,
-        "sections": VALUE_SECTIONS if material.predicts_values else SECTIONS,
+        "sections": _sections(material),
         "material": material,
         "headline": material.headline,
         "model_line": _model_line(material),
@@ -151,6 +151,14 @@ def _context(material: Material) -> dict[str, Any]:
         "recipe_yaml": material.folder.recipe.read_text(encoding="utf-8-sig"),
         **(_values(material) if material.predicts_values else _calibration(material)),
     }
+
+
+def _sections(material: Material) -> tuple[tuple[str, str], ...]:
+    """The report's sections; other runs have one where the report was asked to show them."""
+    sections = VALUE_SECTIONS if material.predicts_values else SECTIONS
+    before = next(at for at, (name, _) in enumerate(sections) if name == "data")
+    against = (("against", "Against other runs"),) if material.against else ()
+    return (*sections[:before], *against, *sections[before:])
 
 
 def _values(material: Material) -> dict[str, Any]:
