@@ -30,4 +30,5 @@ def fit(recipe: RecipePath, overrides: Overrides = None, runs: RunsFolder = Path
         out.print(f"  {line}")
     for caveat in scores.caveats:
         out.print(f"  note: {caveat}", style="dim")
-    out.print(f"report: {folder.report}   model: {folder.model()}", soft_wrap=True)
+    models = folder.model() if resolved.split.folds is None else folder.path / "folds"
+    out.print(f"report: {folder.report}   model: {models}", soft_wrap=True)

@@ -36,13 +36,10 @@ def score_values(
 ) -> Scores:
     """Score a model and its baselines on the same rows.
 
-    Every metric is measured for every target and averaged over the targets where it is defined; the mean absolute
-    error averages targets in their own units. A target that is constant in these rows has no correlation and is left
-    out of the mean; in a resample likewise. A system that predicts a constant, as the baseline `mean` does in every
-    fold, ranks nothing: its correlation counts as 0.
-
-    Intervals are percentile bootstrap intervals. The p-value of a difference is taken from the same paired resamples:
-    twice the smaller share of resamples on either side of zero (Efron and Tibshirani 1993), see `bootstrap_p_value`.
+    Every metric is measured by target and averaged over the targets where it is defined; the mean absolute error
+    averages targets in their own units. A target that is constant in these rows (or in a resample) has no correlation
+    and is left out. A system that predicts a constant, as the baseline `mean` does in every fold, ranks nothing: its
+    correlation counts as 0. Intervals are percentile bootstrap intervals; p-values see `bootstrap_p_value`.
 
     Args:
         model: The model's predictions, of the kind "values".
