@@ -33,6 +33,21 @@ SECTIONS = [kind for kind in vars(sections).values() if isinstance(kind, type) a
         (["data.target_range=[1, 0]"], r"data\.target_range: the lowest value must be below the highest"),
         (["evaluation.primary_metric=spearman"], r"it must be a metric of the task 'classify'"),
         (["evaluation.baselines=[mean]"], r"evaluation\.baselines\.0: it must be a baseline of the task 'classify'"),
+        (
+            [
+                "task=regress",
+                "data.target=null",
+                "data.targets=a",
+                "stages.0.batch_size=1",
+                "stages.0.objective=pairwise_rank",
+            ],
+            r"stages\.0\.batch_size: ranks are learnt from pairs of one batch",
+        ),
+        (
+            ["task=regress", "data.target=null", "data.targets=a", "stages.0.label_smoothing=0.1"],
+            r"stages\.0\.label_smoothing: the objective 'bce' has no classes",
+        ),
+        (["text.keep=tail", "text.parts={question: {}}"], r"text\.keep: every part has a `keep` of its own"),
         (["data.categorical=label"], r"data\.categorical: a column that is to be predicted must not be read"),
         (
             ["task=regress", "data.target=null", "data.targets=a", "evaluation.baselines=[metadata_ridge]"],

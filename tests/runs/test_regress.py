@@ -150,6 +150,24 @@ def test_new_rows_get_values_ranges_and_grid_values(run: strop.Run, tmp_path: Pa
     )
 
 
+def test_rows_are_predicted_from_python_by_mappings(run: strop.Run) -> None:
+    good = {"title": "the dog", "body": "python python error loop", "host": "north", "votes": 1.0}
+    values_RT = run.predict([good, {**good, "body": "cat cat page link", "votes": None}])
+    assert values_RT.shape == (2, 3)
+    assert values_RT[0, 0] > values_RT[1, 0]
+    with pytest.raises(ValueError, match="give mappings"):
+        run.predict(["python"])
+    with pytest.raises(DataError, match="no column 'body'"):
+        run.predict([{"title": "the dog", "host": "north", "votes": 1.0}])
+
+
+def test_runs_without_folds_are_not_blended(run: strop.Run, tmp_path: Path, recipe: dict[str, Any]) -> None:
+    fast = {"stages": [{"epochs": 0.2}], "evaluation__baselines": ["mean"], "split__folds": None}
+    strop.fit(recipe, runs=tmp_path, name="plain", **fast)
+    with pytest.raises(RunError, match="a run that is blended must have folds"):
+        blend_run_folders([run.folder.path, tmp_path / "plain"])
+
+
 def test_absent_metadata_are_refused_at_prediction(run: strop.Run, tmp_path: Path) -> None:
     new = tmp_path / "new.csv"
     new.write_text("title,body,votes\nthe dog,python,1\n")
@@ -170,6 +188,7 @@ def test_ranges_are_learnt_from_training_rows_where_none_is_declared(tmp_path: P
     [
         ({"split__folds": 70}, r"there must be at least 71 groups|at least \d+ groups"),
         ({"data__targets": ["y_word"]}, r"no column 'y_word'"),
+        ({"data__targets": ["y_flat"]}, r"at least one target must have two different values"),
         ({"data__target_range": [0, 0.4]}, r"every target must be in data.target_range, 0 to 0.4"),
     ],
 )
@@ -191,8 +210,9 @@ def test_runs_are_blended_on_rows_that_all_held_out(run: strop.Run, tmp_path: Pa
 
 
 def test_only_regressions_are_blended(run: strop.Run, finished_run: strop.Run) -> None:
-    with pytest.raises(RunError, match="only predicted values are blended\n  came: a run of the task 'classify'"):
+    with pytest.raises(RunError, match="only predicted values are blended") as caught:
         blend_run_folders([run.folder.path, finished_run.folder.path])
+    assert "came: a run of the task 'classify'" in str(caught.value)
     with pytest.raises(RunError, match="there must be at least two runs, each named once"):
         blend_run_folders([run.folder.path])
 

@@ -184,7 +184,7 @@ def test_the_ledger_says_what_was_cut_of_which_part_and_where_one_is_missing() -
     assert b_missing.ids == ("r3",)
     assert (b_cut.kind, b_cut.n_rows, b_cut.ids) == ("cut", 1, ("r0",))
     assert b_cut.what == (
-        "The text part 'b' is longer than its share of 14 tokens in 1 of 4 rows: the beginning of each was kept, "
+        "The text part 'b' did not fit whole into the 14 tokens in 1 of 4 rows: the beginning of each was kept, "
         "5 tokens were cut"
     )
     assert b_cut.details == {"part": "b", "n_tokens_cut": {"r0": 5}, "max_length_tokens": 14, "keep": "head"}

@@ -27,6 +27,8 @@ def blend(
             f"{difference.high:+.4f}] {difference.metric}"
         )
     out.print("  every row was blended by weights that were fitted without it", style="dim")
+    for caveat in blended.scores.caveats:
+        out.print(f"  note: {caveat}", style="dim")
     if output is not None:
         blended.save(output)
         out.print(f"written to {output}", soft_wrap=True)

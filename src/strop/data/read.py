@@ -26,10 +26,11 @@ from strop.data.delimited import Header
 from strop.data.formats import read_table
 from strop.data.metadata import absent_metadata, read_metadata
 from strop.data.roles import missing_columns, mixed_labels, needed_columns, nested_values, parts_of, row_names
+from strop.data.tables import Table
 from strop.data.targets import check_targets, handle_missing_targets, missing_targets, read_targets
 from strop.errors import DataError
 from strop.recipe.sections import Data
-from strop.records.dataset import Dataset, Numbers, Strings
+from strop.records.dataset import Dataset, Numbers, Strings, strings
 from strop.records.ledger import Entry
 
 # What `strop predict` calls the encoding of new rows.
@@ -145,6 +146,35 @@ def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: s
         raise DataError(*findings.problems)
     dataset = Dataset(ids=ids, texts=texts, target=target, categories=categories, numbers=numbers)
     return NewRows(dataset, table.columns, blank_rows(texts), (*table.entries, *findings.entries))
+
+
+def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: bool = True) -> Dataset:
+    """Rows to be predicted, given as mappings from column names to values; none is dropped.
+
+    Args:
+        rows: One mapping a row; each must have every text and metadata column, whose values may be None.
+        data: The recipe's section.
+        normalize: As at training.
+
+    Raises:
+        DataError: A column is missing, or a value is not what its column holds.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = Table(Path("the rows given"), {name: [row.get(name) for row in rows] for name in names})
+    needed = {name: f"data.text.{number}" for number, name in enumerate(data.text)}
+    # No rows have no columns, and need none.
+    problems = [*missing_columns(table, needed), *absent_metadata(table, data)] if rows else []
+    if problems:
+        raise DataError(*problems)
+    findings = Findings(table, row_names(table, None))
+    if not rows:
+        return Dataset(ids=strings([]), texts={name: strings([]) for name in data.text})
+    ids = unique_ids(findings, None, "rename")
+    texts = clean_texts(findings, data.text, normalize=normalize)
+    categories, numbers = read_metadata(findings, data)
+    if findings.problems:
+        raise DataError(*findings.problems)
+    return Dataset(ids=ids, texts=texts, categories=categories, numbers=numbers)
 
 
 def _kept_rows(

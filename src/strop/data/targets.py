@@ -119,7 +119,10 @@ def check_targets(findings: Findings, targets: Mapping[str, Numbers], kept: Mask
         if missing.any() and len(held):
             n_missing[name] = int(missing.sum())
             some_missing |= missing
-    if constant:
+    if len(constant) == len(targets):
+        came, do = f"one value each: {named(list(constant))}", "name targets that differ from row to row"
+        _refuse_targets(findings, "at least one target must have two different values", came, do)
+    elif constant:
         what = (
             f"Targets with the same value in every row: {named(list(constant))}; nothing correlates with a constant, "
             "so they are left out of the mean over targets"

@@ -79,6 +79,14 @@ def _task(recipe: Recipe) -> Iterator[Problem]:
 def _stages(recipe: Recipe) -> Iterator[Problem]:
     has_adapter = recipe.model.adapter is not None
     for number, stage in enumerate(recipe.stages):
+        if stage.objective == "pairwise_rank" and stage.batch_size < 2:
+            must = "ranks are learnt from pairs of one batch"
+            yield Problem(f"stages.{number}.batch_size", must, str(stage.batch_size), "set it to 8 or more")
+        if stage.objective != "cross_entropy":
+            for name, unused in (("class_weights", "none"), ("rare_class_penalty", 1.0), ("label_smoothing", 0.0)):
+                if getattr(stage, name) != unused:
+                    must, came = f"the objective '{stage.objective}' has no classes", str(getattr(stage, name))
+                    yield Problem(f"stages.{number}.{name}", must, came, "remove this entry")
         where = f"stages.{number}.trainable"
         if stage.trainable == "adapter" and not has_adapter:
             must, do = "there must be an adapter to train", "add a section model.adapter, or say 'all' or 'head'"
@@ -115,6 +123,9 @@ def _text(recipe: Recipe) -> Iterator[Problem]:
     if sum(shares) > 1.0 + 1e-9:
         must = "the shares must not add up to more than 1"
         yield Problem("text.parts", must, f"{sum(shares):g}", "lower some of them")
+    if recipe.text.keep != "head":
+        must, do = "every part has a `keep` of its own", "remove text.keep, and give text.parts.<column>.keep"
+        yield Problem("text.keep", must, recipe.text.keep, do)
     for name in ("template", "windows"):
         if getattr(recipe.text, name) is not None:
             must = f"text.parts and text.{name} exclude each other"

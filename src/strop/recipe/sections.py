@@ -23,7 +23,7 @@ TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "evaluation": {"primary_metric": "macro_f1", "baselines": ["majority", "tfidf", "linear_probe"]},
     },
     "regress": {
-        "stage": {"objective": "bce"},
+        "stage": {"objective": "bce", "class_weights": "none"},
         "evaluation": {"primary_metric": "spearman", "baselines": ["mean", "tfidf_ridge", "metadata_ridge"]},
     },
 }
@@ -228,7 +228,7 @@ class Stage(Section):
     max_gradient_norm: Positive = 1.0
     """Gradients with a larger norm are scaled down to it."""
     class_weights: Literal["balanced", "none"] = "balanced"
-    """Weigh each class by the inverse of its share in the whole training part."""
+    """Weigh each class by the inverse of its share in the whole training part; `regress` has none."""
     rare_class_penalty: Positive = 1.0
     """Further factor on the weight of every class with fewer rows than the average class."""
     label_smoothing: ShareBelowOne = 0.0

@@ -18,7 +18,7 @@ from strop.records.dataset import Dataset, strings
 from strop.records.files import write_json
 from strop.records.predictions import Predictions
 from strop.records.scores import Scores
-from strop.runs.judge import must_be_finished
+from strop.runs.judge import CHOSE_CHECKPOINT, must_be_finished
 from strop.runs.run import Run
 
 
@@ -65,7 +65,8 @@ def blend_run_folders(paths: Sequence[Path]) -> Blended:
     target_RT = _shared_targets(rows, shared, next(iter(predictions.values())).labels)
     selected = {name: one.select(shared) for name, one in predictions.items()}
     values_SRT = np.stack([one.outputs_RL.astype(np.float64) for one in selected.values()])
-    groups = next(iter(rows.values())).select(shared).groups
+    # A run that knows no groups does not make the rows of a group independent.
+    groups = next((one.select(shared).groups for one in rows.values() if one.groups is not None), None)
     group_R, seed = numbers_of_groups(groups), first.recipe.seed
     blended_RT = cross_fitted_blend(values_SRT, target_RT, group_R=group_R, seed=seed)
     whole = Predictions(
@@ -86,6 +87,7 @@ def blend_run_folders(paths: Sequence[Path]) -> Blended:
         part="out of fold",
         seed=seed,
         groups=groups,
+        caveats=(CHOSE_CHECKPOINT,),
     )
     return Blended(dict(zip(selected, fit_blend(values_SRT, target_RT).tolist(), strict=True)), whole, scores)
 
@@ -96,6 +98,12 @@ def _must_fit_together(runs: dict[str, Run], n_named: int) -> None:
         must, do = "there must be at least two runs, each named once", "name two run folders"
         problems.append(Problem("strop blend", must, ", ".join(runs), do))
     for name, run in runs.items():
+        if run.recipe.split.folds is None:
+            must, do = (
+                "a run that is blended must have folds: few validation rows also chose its checkpoint",
+                "set folds",
+            )
+            problems.append(Problem(name, must, "a run without split.folds", do))
         if run.recipe.task != "regress":
             must, do = "only predicted values are blended", "name runs of the task 'regress'"
             problems.append(Problem(name, must, f"a run of the task '{run.recipe.task}'", do))

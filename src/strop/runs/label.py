@@ -55,8 +55,8 @@ def _values(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None
     }
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
-    return [round(float(value), 6) for value in values]
+def _rounded(values: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 6) for value in values]
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -1,6 +1,6 @@
 """A finished run as an object: its scores, and predictions of new texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from strop.data.metadata import MetadataEncoder, unseen_categories
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
-from strop.records.dataset import Dataset, strings
+from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
@@ -81,19 +81,19 @@ class Run:
         with self.folder.locked():
             return open_test(self.recipe, self.folder)
 
-    def predict(self, texts: Sequence[str | None]) -> list[str] | NDArray[np.float64]:
+    def predict(self, texts: Sequence[str | None] | Sequence[Mapping[str, Any]]) -> list[str] | NDArray[np.float64]:
         """The likeliest label of every text, or the values of the targets, shape (n_texts, n_targets).
 
         Args:
-            texts: New texts; None and blank texts are answered too. For a recipe with several text columns use
-                `predict_rows`.
+            texts: New texts; None and blank texts are answered too. For a recipe with several text columns or with
+                metadata one mapping a row, from column names to values.
         """
         predictions = self.predict_rows(self._dataset_of(texts))
         if predictions.kind == "values":
             return predictions.outputs_RL.astype(np.float64)
         return list(predictions.best_R().tolist())
 
-    def predict_proba(self, texts: Sequence[str | None]) -> NDArray[np.float64]:
+    def predict_proba(self, texts: Sequence[str | None] | Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n_texts, n_labels), columns in the order of `labels`."""
         return self.predict_rows(self._dataset_of(texts), calibrated=True).probabilities_RL()
 
@@ -121,22 +121,24 @@ class Run:
         Args:
             rows: Rows that were predicted by this object.
         """
-        for trained in self._models.values():
-            if trained.preprocessing.get("metadata") is not None:
-                return unseen_categories(MetadataEncoder.from_json(trained.preprocessing["metadata"]), rows)
-        return None
+        saved = [trained.preprocessing.get("metadata") for trained in self._models.values()]
+        found = [unseen_categories(MetadataEncoder.from_json(one), rows) for one in saved if one is not None]
+        known = [entry for entry in found if entry is not None]
+        # What one fold's model knows is not unseen.
+        return min(known, key=lambda entry: entry.n_rows) if known and len(known) == len(found) else None
 
     @cached_property
     def _models(self) -> dict[str, Any]:
         """Models by fold, loaded at the first prediction and kept."""
         return {}
 
-    def _dataset_of(self, texts: Sequence[str | None]) -> Dataset:
-        from strop.data.values import normalized
+    def _dataset_of(self, texts: Sequence[str | None] | Sequence[Mapping[str, Any]]) -> Dataset:
+        from strop.data.read import new_rows_of
 
-        columns = self.recipe.data.text
-        if len(columns) > 1:
-            raise ValueError(f"the model reads the columns {columns}: use predict_rows with a Dataset")
-        given = ["" if text is None else text for text in texts]
-        cleaned = strings([normalized(text) for text in given] if self.recipe.text.normalize else given)
-        return Dataset(ids=strings([f"text-{at}" for at in range(len(texts))]), texts={columns[0]: cleaned})
+        data, is_text = self.recipe.data, not texts or not isinstance(texts[0], Mapping)
+        if is_text and (len(data.text) > 1 or data.categorical or data.numeric):
+            raise ValueError(
+                f"the model reads {[*data.text, *(data.categorical or []), *(data.numeric or [])]}: give mappings"
+            )
+        rows: list[Any] = [{data.text[0]: text} for text in texts] if is_text else list(texts)
+        return new_rows_of(rows, data, normalize=self.recipe.text.normalize)

@@ -29,6 +29,11 @@ from strop.training.features import body_features
 from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watcher
 
+NATIVE_HEAD = (
+    "pooling came to 'native': this head reads token states, so that a stage that trains the head alone runs the whole "
+    "body in every epoch; model.pooling=mean, first or last would train on cached features"
+)
+
 
 def fold_seed(recipe: Recipe, fold: Fold, stage: int) -> int:
     """A seed for every fold and stage, all from the recipe's."""
@@ -88,6 +93,8 @@ def train_fold(
     )
     reached: float | None = None
     chosen: dict[str, object] = {}
+    if network.head is None and any(stage.trainable == "head" for stage in recipe.stages):
+        folder.ledger.write(Entry("note", "training", NATIVE_HEAD))
     for job in _stage_jobs(recipe, prepared, state, fold, folder, accelerator, watcher):
         progress = train_stage(replace(job, start=reached), network, accelerator, watcher)
         if progress.best_step > 0:

@@ -45,8 +45,10 @@ class Treatments:
     coverage_T: Floats
 
     def ranges(self, values_RT: Floats) -> tuple[Floats, Floats]:
-        """Both ends of the range about every prediction, shape (R, T) each."""
-        return ranges(values_RT, self.half_widths_T, self.low_T, self.high_T)
+        """Both ends of the range about every prediction, shape (R, T) each; NaN where rows were too few to fit it."""
+        low_RT, high_RT = ranges(values_RT, self.half_widths_T, self.low_T, self.high_T)
+        is_fitted_T = np.isfinite(self.half_widths_T)
+        return np.where(is_fitted_T, low_RT, np.nan), np.where(is_fitted_T, high_RT, np.nan)
 
     def snap(self, values_RT: Floats) -> Floats:
         """Predictions on the targets' grids, shape (R, T)."""
@@ -105,7 +107,7 @@ def treat_predictions(recipe: Recipe, dataset: Dataset, folder: RunFolder) -> No
     rows = dataset.select(model.ids)
     target_RT, values_RT = rows.target_matrix(), model.outputs_RL.astype(np.float64)
     group_R, confidence = numbers_of_groups(rows.groups), recipe.evaluation.confidence
-    low, high = recipe.data.target_range or (-np.inf, np.inf)
+    low, high = recipe.data.target_range or (np.nanmin(target_RT, axis=0), np.nanmax(target_RT, axis=0))
     n_targets = target_RT.shape[1]
     treatments = Treatments(
         targets=model.labels,
@@ -113,8 +115,8 @@ def treat_predictions(recipe: Recipe, dataset: Dataset, folder: RunFolder) -> No
         if recipe.evaluation.snap
         else (),
         half_widths_T=fit_half_widths(target_RT, values_RT, confidence),
-        low_T=np.full(n_targets, low),
-        high_T=np.full(n_targets, high),
+        low_T=np.full(n_targets, low, dtype=np.float64),
+        high_T=np.full(n_targets, high, dtype=np.float64),
         confidence=confidence,
         coverage_T=cross_fitted_coverage(target_RT, values_RT, confidence, group_R=group_R, seed=recipe.seed),
     )

@@ -154,7 +154,7 @@ def _cut_entry(
     return Entry(
         kind="cut",
         station="examples",
-        what=f"The text part '{name}' is longer than its share of {text.max_length_tokens} tokens in {len(ids)} of "
+        what=f"The text part '{name}' did not fit whole into the {text.max_length_tokens} tokens in {len(ids)} of "
         f"{n_rows} rows: {KEPT[part.keep]} of each was kept, {int(n_cut_C.sum())} tokens were cut",
         n_rows=len(ids),
         ids=ids,
