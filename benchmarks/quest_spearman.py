@@ -127,6 +127,8 @@ def restricted(run: Any) -> Any:
     model = Predictions.load(run.folder.predictions / "model.arrow")
     snapped = Predictions.load(run.folder.predictions / "model-snapped.arrow")
     rows = Dataset.load(run.folder.open_data).select(model.ids)
+    if rows.groups is None:
+        raise ValueError("the rows must have their titles as groups")
     kept = np.sort(np.unique(rows.groups.astype(str), return_index=True)[1])
     return score_values(
         model.take(kept),
