@@ -5,7 +5,7 @@ The clock of both sides starts when data and model begin to be loaded (libraries
 tokenizing, every evaluation and, on Strop's side, audit, split and checkpoints. The goal of each pair is the time to
 the stock script's best score. Korean utterances are read by e5-small, which knows Korean, English questions by minilm.
 
-    python benchmarks/speed_against_stock.py            # about an hour on one core
+    python benchmarks/speed_against_stock.py            # two hours or more on one core
     python benchmarks/speed_against_stock.py --quick    # a small version; ratios are rougher
 """
 

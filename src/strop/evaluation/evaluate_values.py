@@ -50,22 +50,20 @@ def score_values(
         seed: Draws the resamples.
         groups: Group of every row; whole groups are then resampled.
         caveats: What a reader must know; what these rows cannot show is added.
-        treated: The model's predictions of the same rows after a treatment that was fitted on other rows, by its name,
-            for example "snapped".
+        treated: The model's predictions after a treatment that was fitted on other rows, by name ("snapped").
 
     Raises:
         RunError: There are no rows or no targets, a row was predicted by a system that was trained on it, values are
             not finite, or baselines or treatments predicted other rows.
         ValueError: The targets have another shape than the predictions.
     """
-    treated = {} if treated is None else treated
+    treated = treated or {}
     refuse_unfair_rows(model, baselines, part, treated)
     if target_RT.shape != model.outputs_RL.shape:
         raise ValueError(f"targets must have shape {model.outputs_RL.shape}, came {target_RT.shape}")
     refuse_without_targets(target_RT, part)
     group_R = numbers_of_groups(groups)
     rows = _Rows(target_RT, model.labels, group_R, evaluation)
-    # Numbered, so that a treatment may bear the name of a baseline.
     systems = [("model", model), *baselines.items(), *treated.items()]
     by_number = rows.measure([one for _, one in systems], seed)
     ours, *rest = [_Measured(name, *found) for (name, _), found in zip(systems, by_number, strict=True)]
@@ -130,6 +128,7 @@ class _Rows:
 
     def measure(self, systems: Sequence[Predictions], seed: int) -> list[tuple[Floats, Mapping[str, Floats]]]:
         """Values and resampled metrics of every system."""
+        # Numbered, so that a treatment may bear the name of a baseline.
         values = {str(number): _without_levels_of_folds(one) for number, one in enumerate(systems)}
         metrics, n_resamples = list(REGRESSION_METRICS.values()), self.evaluation.n_bootstrap
         found = resampled(metrics, self.target_RT, values, n_resamples=n_resamples, seed=seed, group_R=self.group_R)
