@@ -58,10 +58,7 @@ def score_values(
         ValueError: The targets have another shape than the predictions.
     """
     treated = treated or {}
-    refuse_unfair_rows(model, baselines, part, treated)
-    if target_RT.shape != model.outputs_RL.shape:
-        raise ValueError(f"targets must have shape {model.outputs_RL.shape}, came {target_RT.shape}")
-    refuse_without_targets(target_RT, part)
+    _must_be_judgeable(model, target_RT, baselines, treated, part)
     group_R = numbers_of_groups(groups)
     rows = _Rows(target_RT, model.labels, group_R, evaluation)
     systems = [("model", model), *baselines.items(), *treated.items()]
@@ -86,6 +83,19 @@ def score_values(
             Treated(one.system, rows.system_scores(one), rows.difference(one, ours, "model")) for one in changed
         ),
     )
+
+
+def _must_be_judgeable(
+    model: Predictions,
+    target_RT: Floats,
+    baselines: Mapping[str, Predictions],
+    treated: Mapping[str, Predictions],
+    part: str,
+) -> None:
+    refuse_unfair_rows(model, baselines, part, treated)
+    if target_RT.shape != model.outputs_RL.shape:
+        raise ValueError(f"targets must have shape {model.outputs_RL.shape}, came {target_RT.shape}")
+    refuse_without_targets(target_RT, part)
 
 
 def _without_levels_of_folds(predictions: Predictions) -> Floats:
