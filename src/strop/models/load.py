@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from strop.errors import MachineError, ModelError, Problem
 from strop.models.adapters import add_adapter, keep_4bit_weights_unpacked, quantization
+from strop.models.attention import use_fast_attention
 from strop.models.locate import LocatedModel
 from strop.models.network import Inputs, Network, PooledHead, Pooling
 from strop.models.precision import choose_precision
@@ -196,6 +197,7 @@ def load_transformer(
         raise ModelError(problem) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
+    use_fast_attention(transformer, device)
     return transformer, list(info["missing_keys"])
 
 

@@ -8,6 +8,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from strop.models.host_memory import give_back_large_blocks
+
 MixedPrecision = Literal["no", "bf16", "fp16"]
 
 
@@ -56,6 +58,8 @@ def make_accelerator(asked: str, *, trackers: Sequence[str] = (), folder: Path |
     # Accelerate keeps one state a process and refuses another precision; runs of one process may differ in it.
     AcceleratorState._reset_state(reset_partial_state=True)
     device = choose_device()
+    if device.type == "cpu":
+        give_back_large_blocks()
     return Accelerator(
         cpu=device.type == "cpu",
         mixed_precision=choose_precision(asked, device),
