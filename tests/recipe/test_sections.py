@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from strop.errors import RecipeError
-from strop.recipe import sections
+from strop.recipe import evidence, sections
 from strop.recipe.load import recipe_schema, resolve
 from strop.recipe.sections import Recipe, Section
 
@@ -16,7 +16,8 @@ CONTENT = {
     "data": {"path": "rows.csv", "text": "question", "target": "label"},
     "model": {"name": "some-model"},
 }
-SECTIONS = [kind for kind in vars(sections).values() if isinstance(kind, type) and issubclass(kind, Section)]
+KINDS = {**vars(sections), **vars(evidence)}.values()
+SECTIONS = {kind for kind in KINDS if isinstance(kind, type) and issubclass(kind, Section)} - {Section}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,7 @@ SECTIONS = [kind for kind in vars(sections).values() if isinstance(kind, type) a
         (["data.part=part", "split.folds=3"], r"split\.folds: the parts come from a column or from folds, not from bo"),
         (["data.target=null"], r"data\.target: the task 'classify' needs the column that holds the label"),
         (["data.targets=[a]"], r"data\.targets: the task 'classify' reads data\.target alone"),
+        (["data.target_scale=rank"], r"data\.target_scale: labels have no scale"),
         (["data.target_range=[1, 0]"], r"data\.target_range: the lowest value must be below the highest"),
         (["evaluation.primary_metric=spearman"], r"it must be a metric of the task 'classify'"),
         (["evaluation.baselines=[mean]"], r"evaluation\.baselines\.0: it must be a baseline of the task 'classify'"),
@@ -115,7 +117,9 @@ def test_a_recipe_cannot_be_changed_once_it_is_resolved():
         resolve(CONTENT).seed = 3
 
 
-@pytest.mark.parametrize("section", SECTIONS[1:], ids=lambda section: section.__name__)
+@pytest.mark.parametrize(
+    "section", sorted(SECTIONS, key=lambda section: section.__name__), ids=lambda section: section.__name__
+)
 def test_every_entry_says_what_it_is(section):
     undescribed = [name for name, field in section.model_fields.items() if not field.description]
     assert undescribed == []
@@ -138,7 +142,7 @@ def test_the_schema_has_every_key_with_its_description_and_no_other():
     schema = recipe_schema()
     described = {"Recipe": schema["properties"], **{n: d["properties"] for n, d in schema["$defs"].items()}}
     assert {name: set(properties) for name, properties in described.items()} == {
-        section.__name__: set(section.model_fields) for section in SECTIONS[1:]
+        section.__name__: set(section.model_fields) for section in SECTIONS
     }
     entries = [entry for properties in described.values() for entry in properties.values()]
     of_sections = [schema["$defs"][entry["$ref"].rpartition("/")[2]] for entry in entries if "$ref" in entry]

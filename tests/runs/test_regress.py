@@ -183,6 +183,20 @@ def test_ranges_are_learnt_from_training_rows_where_none_is_declared(tmp_path: P
     np.testing.assert_allclose(found.predictions.outputs_RL[:, 2].min(), 0.5, atol=0.5)
 
 
+def test_ranks_are_learnt_and_new_rows_get_values(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    data = {**recipe["data"], "target_scale": "rank"}
+    stages = [{"epochs": 1, "learning_rate": 5e-3}]
+    found = strop.fit({**recipe, "data": data}, runs=tmp_path, stages=stages, evaluation__baselines=["mean"])
+    dataset = Dataset.load(found.folder.open_data)
+    target_RT = dataset.target_matrix()
+    values_RT = found.predictions.outputs_RL
+    assert (values_RT >= np.nanmin(target_RT, axis=0) - 1e-6).all()
+    # The third target is constant: it has no ranks, and its range is taken to be 1 wide.
+    assert (values_RT[:, :2] <= np.nanmax(target_RT, axis=0)[:2] + 1e-6).all()
+    rows = [{"title": "the dog", "body": "python", "votes": 1, "host": "north"}]
+    assert found.predict(rows).outputs_RL.shape == (1, values_RT.shape[1])
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -43,6 +43,8 @@ def _target(recipe: Recipe) -> Iterator[Problem]:
         yield Problem("data.target_range", must, str(list(data.target_range)), "write it as [lowest, highest]")
     if data.target_range is not None and recipe.task == "classify":
         yield Problem("data.target_range", "labels have no range", str(list(data.target_range)), "remove it")
+    if data.target_scale != "range" and recipe.task == "classify":
+        yield Problem("data.target_scale", "labels have no scale", data.target_scale, "remove it")
 
 
 def _roles(recipe: Recipe) -> Iterator[Problem]:

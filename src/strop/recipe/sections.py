@@ -6,15 +6,10 @@ What must hold between entries stands in `rules.py`; the defaults that depend on
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-ShareBelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-AtLeastTwo = Annotated[int, Field(ge=2)]
-AtLeastOne = Annotated[list[str], Field(min_length=1)]
-
+from strop.recipe.evidence import Evidence
+from strop.recipe.section import AtLeastOne, AtLeastTwo, ColumnNames, Count, Positive, Section, ShareBelowOne
 
 # What a recipe need not say, because it follows from the task: entries of every stage, and of `evaluation`.
 TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -27,27 +22,6 @@ TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "evaluation": {"primary_metric": "spearman", "baselines": ["mean", "tfidf_ridge", "metadata_ridge"]},
     },
 }
-
-
-def _one_may_stand_alone(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-ColumnNames = Annotated[AtLeastOne, BeforeValidator(_one_may_stand_alone, json_schema_input_type=str | AtLeastOne)]
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        """YAML's `yes` would pass as the number 1."""
-        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
-            raise ValueError("it must not be true or false")
-        return value
 
 
 class Data(Section):
@@ -64,12 +38,21 @@ class Data(Section):
     every column of numbers that it matches and that has no other role."""
     target_range: tuple[float, float] | None = None
     """Lowest and highest value that a target can have; without it each target's range is learnt from training rows."""
+    target_scale: Literal["range", "rank"] = "range"
+    """What a network is trained to give: a value's place in its target's range, or its mean rank among training rows,
+    which serves Spearman's correlation where values are few or skewed. Predictions are values either way."""
     categorical: ColumnNames | None = None
     """Metadata columns of categories, joined to the pooled states before the head."""
     numeric: ColumnNames | None = None
     """Metadata columns of numbers, joined to the pooled states before the head."""
     max_categories: Count = 32
     """Of every categorical column so many of the most frequent values stand for themselves, the rest are `other`."""
+    documents: str | None = None
+    """The column of the documents that belong to a row: a list of addresses or PubMed ids, or one string with white
+    space or `|` between them."""
+    snippets: str | None = None
+    """The column of passages that come with a row: a list of texts, or of objects with `text` and, if known,
+    `document` and offsets."""
     id: str | None = None
     """The column that names a row; without one, rows are named by their position in the file."""
     group: str | None = None
@@ -308,6 +291,8 @@ class Recipe(Section):
     """The pretrained model and what is put on it."""
     split: SplitPlan = SplitPlan()
     """How rows are divided into train, validation and the sealed test part."""
+    evidence: Evidence | None = None
+    """Where passages that a row is judged by come from, and how they stand beside the row's text."""
     text: Text = Text()
     """How texts become tokens."""
     stages: Annotated[

@@ -17,7 +17,7 @@ from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
 from strop.runs.prepare import tokenize
-from strop.tasks.regress import values_of
+from strop.tasks.target_scale import TargetScale
 from strop.text.tokenizer import TextTokenizer
 
 
@@ -93,5 +93,4 @@ def outputs_of(
     )
     if not trained.network.inputs.is_regression:
         return outputs_RL
-    ranges = trained.preprocessing["targets"]
-    return values_of(outputs_RL, ranges["low"], ranges["high"])
+    return TargetScale.from_saved(trained.preprocessing["targets"]).decode(outputs_RL)

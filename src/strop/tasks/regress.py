@@ -1,14 +1,14 @@
 """The task `regress`: many numbers, each in its range.
 
-A network's output is a logit; its sigmoid, stretched over the target's range, is the predicted value, whatever the
-objective, so that stages with different objectives can follow each other.
+A network's output is a logit; its sigmoid, stretched over the target's range or over its ranks, is the predicted value,
+whatever the objective, so that stages with different objectives can follow each other.
 
 Dimensions: T targets, R rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from strop.metrics.regression import REGRESSION_METRICS
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
+from strop.tasks.target_scale import TargetScale
 from strop.tasks.task import BaselineRows, Floats, Rows
 
 WATCHED_METRICS = ("spearman", "mae")
@@ -32,17 +33,15 @@ class Regress:
         names: The targets.
         target_RT: Their values, shape (R, T); NaN where one is missing and for sealed rows.
         primary: Name of the primary metric.
-        low_T: Lowest value of every target, declared or the lowest of the training rows.
-        high_T: Highest value of every target.
-        is_declared: Whether the range was declared.
+        scale: Between values and the interval from 0 to 1: a declared range, or what training rows have.
+        learnt: What of the scale is learnt from training rows: nothing, the ranges, or the ranks.
     """
 
     names: tuple[str, ...]
     target_RT: NDArray[np.float64]
     primary: str
-    low_T: NDArray[np.float64]
-    high_T: NDArray[np.float64]
-    is_declared: bool
+    scale: TargetScale
+    learnt: Literal["nothing", "ranges", "ranks"]
     is_regression: bool = True
 
     @classmethod
@@ -52,20 +51,19 @@ class Regress:
         target_RT[sealed] = np.nan
         declared, n_targets = recipe.data.target_range, target_RT.shape[1]
         low, high = declared or (0.0, 1.0)
+        learnt: Literal["nothing", "ranges", "ranks"] = "nothing" if declared else "ranges"
         return cls(
             names=tuple(dataset.targets),
             target_RT=target_RT,
             primary=recipe.evaluation.primary_metric,
-            low_T=np.full(n_targets, low),
-            high_T=np.full(n_targets, high),
-            is_declared=declared is not None,
+            scale=TargetScale.of_ranges([low] * n_targets, [high] * n_targets),
+            learnt="ranks" if recipe.data.target_scale == "rank" else learnt,
         )
 
     @property
     def targets(self) -> NDArray[np.float32]:
-        """Targets scaled to [0, 1] by their range, shape (R, T); what lies outside a learnt range is at its end."""
-        scaled_RT = (self.target_RT - self.low_T) / (self.high_T - self.low_T)
-        return np.asarray(np.clip(scaled_RT, 0.0, 1.0), dtype=np.float32)
+        """Targets scaled to [0, 1], shape (R, T); what lies outside of what was learnt is at its end."""
+        return self.scale.encode(self.target_RT)
 
     @property
     def higher_is_better(self) -> bool:
@@ -73,23 +71,19 @@ class Regress:
         return REGRESSION_METRICS[self.primary].higher_is_better
 
     def fitted_on(self, rows: Rows) -> Self:
-        """With ranges learnt from training rows, unless they are declared."""
-        if self.is_declared:
+        """With the scale learnt from training rows, unless it is declared."""
+        if self.learnt == "nothing":
             return self
-        known_RT = self.target_RT[rows]
-        low_T = np.min(known_RT, axis=0, initial=np.inf, where=~np.isnan(known_RT))
-        high_T = np.max(known_RT, axis=0, initial=-np.inf, where=~np.isnan(known_RT))
-        is_flat_T = ~(low_T < high_T)
-        low_T[~np.isfinite(low_T)] = 0.0
-        return replace(self, low_T=low_T, high_T=np.where(is_flat_T, low_T + 1.0, high_T))
+        fit = TargetScale.of_ranks if self.learnt == "ranks" else TargetScale.of_known_ranges
+        return replace(self, scale=fit(self.target_RT[rows]))
 
     def saved(self) -> Mapping[str, Any]:
-        """The ranges."""
-        return {"low": self.low_T.tolist(), "high": self.high_T.tolist()}
+        """The scale."""
+        return self.scale.saved()
 
     def predictions_of(self, outputs_RL: Floats) -> Floats:
         """Values of targets, shape (R, T)."""
-        return values_of(outputs_RL, self.low_T, self.high_T)
+        return self.scale.decode(outputs_RL)
 
     def score(self, rows: Rows, predictions: Predictions) -> dict[str, float]:
         """The primary metric, and the few that are watched in training; what ranks nothing has correlation 0."""
@@ -112,13 +106,3 @@ class Regress:
         if train.metadata_RM is None or asked.metadata_RM is None:
             raise ValueError("this baseline needs metadata")
         return metadata_ridge(train.metadata_RM, target_RT, asked.metadata_RM, seed=seed, groups=train.groups)
-
-
-def values_of(
-    outputs_RT: Floats, low_T: Sequence[float] | NDArray[np.float64], high_T: Sequence[float] | NDArray[np.float64]
-) -> Floats:
-    """A network's outputs as values of targets, shape (R, T): low + (high - low) * sigmoid(output)."""
-    from scipy.special import expit
-
-    low, high = np.asarray(low_T), np.asarray(high_T)
-    return np.asarray(low + (high - low) * expit(outputs_RT.astype(np.float64)), dtype=np.float32)
