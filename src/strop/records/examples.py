@@ -89,6 +89,43 @@ class Examples:
             part_T=None if self.part_T is None else self.part_T[tokens],
         )
 
+    def regrouped(self, row_of_R: NDArray[np.intp], ids: Strings) -> Self:
+        """The same windows as windows of other rows: several texts of one row become its windows.
+
+        Args:
+            row_of_R: For every present row the new one, ascending, each new row at least once, shape (R,).
+            ids: Ids of the new rows.
+        """
+        return replace(
+            self,
+            ids=ids,
+            row_W=row_of_R[self.row_W].astype(np.int64),
+            n_tokens_R=np.bincount(row_of_R, self.n_tokens_R, len(ids)).astype(np.int64),
+            n_cut_R=np.bincount(row_of_R, self.n_cut_R, len(ids)).astype(np.int64),
+        )
+
+    def followed_by(self, other: Self) -> Self:
+        """The rows of both, the other's after these.
+
+        Raises:
+            ValueError: Only one of the two was read in parts.
+        """
+        if (self.part_T is None) != (other.part_T is None):
+            raise ValueError("either both have parts or neither has")
+        parts = None
+        if self.part_T is not None and other.part_T is not None:
+            parts = np.concatenate([self.part_T, other.part_T])
+        return replace(
+            self,
+            ids=np.concatenate([self.ids, other.ids]),
+            row_W=np.concatenate([self.row_W, other.row_W + self.n_rows]),
+            tokens_T=np.concatenate([self.tokens_T, other.tokens_T]),
+            start_W1=np.concatenate([self.start_W1, other.start_W1[1:] + self.start_W1[-1]]),
+            n_tokens_R=np.concatenate([self.n_tokens_R, other.n_tokens_R]),
+            n_cut_R=np.concatenate([self.n_cut_R, other.n_cut_R]),
+            part_T=parts,
+        )
+
     def save(self, path: Path) -> None:
         """Write the token ids to an Arrow file, one line a window."""
         starts = pa.array(self.start_W1, pa.int32())

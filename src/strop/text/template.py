@@ -1,6 +1,7 @@
 """Make one text a row of the text columns, by a template where the recipe has one."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from strop.errors import Problem, RecipeError, did_you_mean
 from strop.records.dataset import Dataset, Strings, strings
@@ -29,26 +30,42 @@ def render_texts(dataset: Dataset, template: str | None) -> Strings:
     """
     if template is None:
         return dataset.joined_texts()
-    from jinja2 import TemplateError
-
-    compiled = _compile(template, list(dataset.texts))
+    compiled = compile_template(template, list(dataset.texts))
     rendered = []
-    for at, parts in enumerate(zip(*dataset.texts.values(), strict=True)):
+    for row_id, parts in zip(dataset.ids, zip(*dataset.texts.values(), strict=True), strict=True):
         row = dict(zip(dataset.texts, parts, strict=True))
-        try:
-            rendered.append(compiled.render({WHOLE_ROW: row, **row}))
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
-            problem = Problem(
-                where=f"{WHERE}, row '{dataset.ids[at]}'",
-                must="the template must make a text of every row",
-                came=str(error),
-                do="mend the template, or set it to null to join the columns by line breaks",
-            )
-            raise RecipeError(problem) from error
+        rendered.append(render(compiled, {WHOLE_ROW: row, **row}, row_id))
     return strings(rendered)
 
 
-def _compile(template: str, columns: list[str]) -> "Template":
+def render(template: "Template", variables: Mapping[str, Any], row_id: str, where: str = WHERE) -> str:
+    """Make the text of one row.
+
+    Raises:
+        RecipeError: The template fails on this row.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        return template.render(variables)
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        problem = Problem(
+            where=f"{where}, row '{row_id}'",
+            must="the template must make a text of every row",
+            came=str(error),
+            do="mend the template, or set it to null to join the columns by line breaks",
+        )
+        raise RecipeError(problem) from error
+
+
+def compile_template(
+    template: str, columns: Sequence[str], where: str = WHERE, further: Sequence[str] = ()
+) -> "Template":
+    """Compile a template for a sandbox in which the columns, `row`, and further variables are all that there is.
+
+    Raises:
+        RecipeError: It is not Jinja, or names something else.
+    """
     from jinja2 import StrictUndefined, TemplateSyntaxError, meta
     from jinja2.sandbox import SandboxedEnvironment
 
@@ -60,20 +77,20 @@ def _compile(template: str, columns: list[str]) -> "Template":
         compiled = environment.from_string(template)
     except TemplateSyntaxError as error:
         problem = Problem(
-            where=f"{WHERE}, line {error.lineno}",
+            where=f"{where}, line {error.lineno}",
             must="it must be a Jinja template",
             came=str(error.message),
             do='mend that line; a column is written {{ name }}, for example "query: {{ text }}"',
         )
         raise RecipeError(problem) from error
-    unknown = sorted(named - {*columns, WHOLE_ROW})
+    unknown = sorted(named - {*columns, *further, WHOLE_ROW})
     if unknown:
         problems = [
             Problem(
-                where=WHERE,
-                must="every variable must be one of the columns in data.text",
+                where=where,
+                must=", or ".join(["every variable must be one of the columns in data.text", *further]),
                 came=f"'{name}'",
-                do=did_you_mean(name, columns),
+                do=did_you_mean(name, [*columns, *further]),
             )
             for name in unknown
         ]
