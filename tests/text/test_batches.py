@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 from strop.records.dataset import strings
 from strop.records.examples import Examples
-from strop.text.batches import inference_batches, pad_batch, plan_batches
+from strop.text.batches import batch_width, inference_batches, pad_batch, plan_batches
 
 lengths = st.lists(st.integers(1, 60), min_size=0, max_size=80).map(lambda values: np.array(values, dtype=np.int64))
 
@@ -88,4 +88,23 @@ def test_a_batch_is_padded_at_the_right_and_masked() -> None:
     # A token of the text that happens to be the padding token stays visible.
     assert_array_equal(mask_BT, [[1, 1, 0], [1, 1, 1], [1, 0, 0]])
     assert (input_ids_BT.dtype, mask_BT.dtype) == (np.int64, np.int64)
-    assert pad_batch(examples, np.array([2]), pad_id=0)[0].tolist() == [[4]]
+    # Wider by a step, but never wider than the longest window of all.
+    assert pad_batch(examples, np.array([2]), pad_id=0)[0].tolist() == [[4, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("longest", "width"), [(1, 8), (8, 8), (9, 16), (64, 64), (65, 96), (96, 96), (200, 224), (300, 300)]
+)
+def test_widths_are_whole_steps_up_to_the_longest_window(longest: int, width: int) -> None:
+    """Eights up to 64 tokens, then 32; 300 is the longest window there is."""
+    lengths = np.array([longest, 300])
+    examples = Examples(
+        ids=strings(["a", "b"]),
+        row_W=np.array([0, 1]),
+        tokens_T=np.zeros(lengths.sum(), dtype=np.int32),
+        start_W1=np.concatenate([[0], np.cumsum(lengths)]),
+        n_tokens_R=lengths,
+        n_cut_R=np.array([0, 0]),
+    )
+    assert batch_width(examples, np.array([0])) == width
+    assert pad_batch(examples, np.array([0]), pad_id=0)[0].shape == (1, width)

@@ -7,6 +7,9 @@ from strop.records.examples import Examples
 
 # Enough batches that lengths inside one are alike, few enough that the order of rows stays random.
 BATCHES_SORTED_TOGETHER = 50
+# Widths of batches are whole steps: every new shape of a matrix product costs the CPU library tens of milliseconds and
+# memory that it keeps, and GPUs compute fastest in eights.
+SHORT_STEP, LONG_STEP, LONG_FROM = 8, 32, 64
 
 
 def plan_batches(
@@ -62,6 +65,16 @@ def inference_batches(length_W: NDArray[np.int64], batch_size: int, max_batch_to
     return batches
 
 
+def batch_width(examples: Examples, windows: NDArray[np.intp]) -> int:
+    """Tokens in a row of a batch: the longest window, rounded up to a whole step.
+
+    It is never more than the longest window of all: a model may have no further positions.
+    """
+    longest = int(examples.length_W[windows].max(initial=0))
+    step = SHORT_STEP if longest <= LONG_FROM else LONG_STEP
+    return min(-(-longest // step) * step, int(examples.length_W.max(initial=0)))
+
+
 def pad_batch(
     examples: Examples, windows: NDArray[np.intp], pad_id: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -73,10 +86,10 @@ def pad_batch(
         pad_id: The token that fills short windows.
 
     Returns:
-        Token ids, shape (B, T) with T the longest window, and a mask of the same shape: 1 a token, 0 padding.
+        Token ids, shape (B, T) with T from `batch_width`, and a mask of the same shape: 1 a token, 0 padding.
     """
     length_B = examples.length_W[windows]
-    mask_BT = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
+    mask_BT = np.arange(batch_width(examples, windows)) < length_B[:, None]
     input_ids_BT = np.full(mask_BT.shape, pad_id, dtype=np.int64)
     if len(windows):
         input_ids_BT[mask_BT] = np.concatenate([examples.window(int(window)) for window in windows])
@@ -88,7 +101,7 @@ def pad_parts(examples: Examples, windows: NDArray[np.intp]) -> NDArray[np.int64
     if examples.part_T is None:
         return None
     length_B = examples.length_W[windows]
-    is_token_BT = np.arange(int(length_B.max(initial=0))) < length_B[:, None]
+    is_token_BT = np.arange(batch_width(examples, windows)) < length_B[:, None]
     part_BT = np.zeros(is_token_BT.shape, dtype=np.int64)
     if len(windows):
         part_BT[is_token_BT] = np.concatenate([examples.window_parts(int(window)) for window in windows])
