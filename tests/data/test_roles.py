@@ -11,6 +11,7 @@ from strop.data.roles import (
     needed_columns,
     nested_values,
     parts_of,
+    plain_columns,
     row_names,
 )
 from strop.data.tables import Table
@@ -36,6 +37,19 @@ def test_needed_columns_name_the_recipe_path():
 def test_metadata_columns_are_needed():
     data = Data(path="x", text="body", targets="score_*", categorical=["host", "body"], numeric="n_views")
     assert needed_columns(data) == {"body": "data.text.0", "host": "data.categorical.0", "n_views": "data.numeric.0"}
+
+
+def test_columns_of_evidence_and_of_parts_are_needed():
+    data = Data(path="x", text="body", documents="d", snippets="s", part_by={"column": "file", "train": "a*"})
+    assert needed_columns(data) == {
+        "body": "data.text.0",
+        "d": "data.documents",
+        "s": "data.snippets",
+        "file": "data.part_by.column",
+    }
+    assert plain_columns(data) == ["body", "file"]
+    # A column that is also read as text must hold texts.
+    assert plain_columns(Data(path="x", text=["body", "s"], snippets="s")) == ["body", "s"]
 
 
 def test_missing_columns_are_said_all_at_once():

@@ -1,10 +1,13 @@
 """Rows with roles."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from strop.errors import RunError
-from strop.records.dataset import Dataset, strings
+from strop.records.dataset import Dataset, strings, tuples
+from strop.records.evidence import Passage
 
 FULL = Dataset(
     ids=strings(["a", "b", "c"]),
@@ -17,11 +20,19 @@ FULL = Dataset(
     parts=strings(["train", "test", "validation"]),
 )
 BARE = Dataset(ids=strings(["1"]), texts={"text": strings(["one"])})
+WITH_EVIDENCE = replace(
+    FULL,
+    documents=tuples([("1", "https://a.org/b c"), (), ("1", "2")]),
+    snippets=tuples([(Passage("한\n글", "1", 3, 9, "T"),), (Passage("a"), Passage("b")), ()]),
+)
 EMPTY = Dataset(ids=strings([]), texts={"text": strings([])}, target=strings([]))
 
 
+OPTIONAL = ("target", "groups", "parts", "documents", "snippets")
+
+
 def same(one: Dataset, other: Dataset) -> bool:
-    optional = [(getattr(one, name), getattr(other, name)) for name in ("target", "groups", "parts")]
+    optional = [(getattr(one, name), getattr(other, name)) for name in OPTIONAL]
     return (
         one.ids.tolist() == other.ids.tolist()
         and {name: column.tolist() for name, column in one.texts.items()}
@@ -31,7 +42,7 @@ def same(one: Dataset, other: Dataset) -> bool:
     )
 
 
-@pytest.mark.parametrize("dataset", [FULL, BARE, EMPTY], ids=["full", "bare", "empty"])
+@pytest.mark.parametrize("dataset", [FULL, BARE, EMPTY, WITH_EVIDENCE], ids=["full", "bare", "empty", "evidence"])
 def test_saved_rows_are_loaded_again_the_same(tmp_path, dataset):
     dataset.save(tmp_path / "rows.arrow")
     loaded = Dataset.load(tmp_path / "rows.arrow")
@@ -55,6 +66,28 @@ def test_the_fingerprint_follows_every_column_and_the_order():
         Dataset(strings(["a", "b", "d"]), FULL.texts, FULL.target, FULL.groups, FULL.parts),
     ]
     assert len({FULL.fingerprint, *(one.fingerprint for one in changed)}) == 7
+
+
+def test_the_fingerprint_follows_documents_and_snippets():
+    documents, snippets = WITH_EVIDENCE.documents, WITH_EVIDENCE.snippets
+    changed = [
+        FULL,
+        replace(WITH_EVIDENCE, documents=None),
+        replace(WITH_EVIDENCE, documents=documents[[1, 0, 2]]),
+        replace(WITH_EVIDENCE, snippets=tuples([(Passage("한\n글", "1", 3, 9),), *snippets[1:]])),
+        replace(WITH_EVIDENCE, snippets=tuples([*snippets[:2], (Passage("a"),)])),
+    ]
+    assert len({WITH_EVIDENCE.fingerprint, *(one.fingerprint for one in changed)}) == 6
+    # Rows without evidence keep the fingerprint that they had before there was any.
+    assert FULL.fingerprint.startswith("8f5cca8c5778acc2")
+
+
+def test_documents_and_snippets_are_taken_with_their_rows():
+    taken = WITH_EVIDENCE.select(["c", "a"])
+    assert taken.documents.tolist() == [("1", "2"), ("1", "https://a.org/b c")]
+    assert taken.snippets.tolist() == [(), (Passage("한\n글", "1", 3, 9, "T"),)]
+    with pytest.raises(ValueError, match="every column must have 3 rows, 'snippets' has 2"):
+        replace(WITH_EVIDENCE, snippets=tuples([(), ()]))
 
 
 def test_text_that_moves_over_a_border_changes_the_fingerprint():

@@ -7,6 +7,7 @@ import typer
 from strop.cli.blend import blend
 from strop.cli.check import check
 from strop.cli.compare import compare
+from strop.cli.ensemble import ensemble
 from strop.cli.evaluate import evaluate
 from strop.cli.fit import fit
 from strop.cli.predict import predict
@@ -45,7 +46,7 @@ def _options(
     del version
 
 
-for verb in (check, fit, evaluate, predict, compare, blend, report, schema):
+for verb in (check, fit, evaluate, predict, compare, blend, ensemble, report, schema):
     app.command()(verb)
 
 

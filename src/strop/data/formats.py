@@ -3,16 +3,20 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from strop.data.bioasq import is_bioasq, read_bioasq
 from strop.data.delimited import Header, read_delimited
 from strop.data.encodings import decoded
+from strop.data.pubmedqa import is_pubmedqa, read_pubmedqa
 from strop.data.tables import DELIMITERS, Table, listed, no_rows
 from strop.errors import DataError, Problem, did_you_mean
 from strop.records.ledger import Entry
 
 SUFFIXES = (*DELIMITERS, ".json", ".jsonl", ".parquet")
+SAVED_BY_DATASETS = ("dataset_info.json", "dataset_dict.json", "state.json")
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -63,7 +67,7 @@ def read_table(
         what=f"The file was read as {found.upper()}, {reason}; {setting} overrides it",
         details={"encoding": found},
     )
-    return Table(table.path, table.columns, table.lines, table.parts, (note, *table.entries))
+    return replace(table, entries=(note, *table.entries))
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -135,6 +139,10 @@ def _read_json(text: str, path: Path) -> Table:
         must, do = "the file must be JSON", "mend that line; one object a line is the format .jsonl"
         where = str(path) if error.place is None else f"{path}, {error.place}"
         raise DataError(Problem(where, must, error.came, do)) from error
+    if is_bioasq(content):
+        return read_bioasq(content, path)
+    if is_pubmedqa(content):
+        return read_pubmedqa(content, path)
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         return _from_objects(content, path)
     if isinstance(content, dict) and content and all(isinstance(column, list) for column in content.values()):
@@ -198,13 +206,19 @@ def _read_parquet(path: Path) -> Table:
     return Table(path, columns)
 
 
+def is_saved_by_datasets(path: Path) -> bool:
+    """Whether a folder is one that `datasets` saved."""
+    return any((path / name).exists() for name in SAVED_BY_DATASETS)
+
+
 def _read_folder(path: Path) -> Table:
     """Read what `datasets` saved: one data set, or several whose names give the part. Class numbers become names."""
     import datasets
 
-    if not any((path / name).exists() for name in ("dataset_info.json", "dataset_dict.json", "state.json")):
-        must, do = "a folder must have been saved by `datasets` (save_to_disk)", "give the file inside the folder"
-        raise DataError(Problem(str(path), must, "a folder without dataset_info.json or dataset_dict.json", do))
+    if not is_saved_by_datasets(path):
+        must = "a folder must hold tables, or have been saved by `datasets` (save_to_disk)"
+        came = "a folder without tables, dataset_info.json or dataset_dict.json"
+        raise DataError(Problem(str(path), must, came, f"give a folder with {', '.join(SUFFIXES)} files, or one file"))
     try:
         loaded = datasets.load_from_disk(str(path))
     except Exception as error:  # a damaged folder fails in as many ways as there are files in it

@@ -1,13 +1,14 @@
 """Read one's own data: give the columns their roles, clean them, and account for every row."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strop.data.bioasq import note_on_types
 from strop.data.cleaning import (
     Findings,
     Mask,
@@ -23,9 +24,19 @@ from strop.data.cleaning import (
     unique_ids,
 )
 from strop.data.delimited import Header
-from strop.data.formats import read_table
+from strop.data.evidence_columns import read_evidence
 from strop.data.metadata import absent_metadata, read_metadata
-from strop.data.roles import missing_columns, mixed_labels, needed_columns, nested_values, parts_of, row_names
+from strop.data.patterns import kept_rows, parts_by, pattern_columns
+from strop.data.roles import (
+    missing_columns,
+    mixed_labels,
+    needed_columns,
+    nested_values,
+    parts_of,
+    plain_columns,
+    row_names,
+)
+from strop.data.several import read_tables
 from strop.data.tables import Table
 from strop.data.targets import check_targets, handle_missing_targets, missing_targets, read_targets
 from strop.errors import DataError
@@ -80,13 +91,7 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDa
     Raises:
         DataError: With everything that is wrong: a file that cannot be read, or columns and rows that do not fit.
     """
-    table = read_table(Path(data.path), data.header, data.encoding)
-    needed = needed_columns(data)
-    problems = [*missing_columns(table, needed), *missing_targets(table, data)]
-    if not problems:
-        problems = [*nested_values(table, list(needed)), *mixed_labels(table, data.target)]
-    if problems:
-        raise DataError(*problems)
+    table = _wanted_table(data)
     findings = Findings(table, row_names(table, None))
     ids = unique_ids(findings, data.id, data.duplicate_id)
     texts = clean_texts(findings, data.text, normalize=normalize)
@@ -94,8 +99,9 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDa
     targets = {} if data.targets is None else read_targets(findings, data)
     categories, numbers = read_metadata(findings, data)
     groups = None if data.group is None else groups_of(findings, data.group)
-    parts, part_problems = parts_of(table, data.part)
-    findings.problems += part_problems
+    documents, snippets = read_evidence(findings, data, normalize=normalize)
+    parts, problems = parts_of(table, data.part) if data.part_by is None else parts_by(table, data.part_by)
+    findings.problems += problems
     kept = _kept_rows(data, findings, texts, labels, targets)
     if findings.problems:
         raise DataError(*findings.problems)
@@ -109,8 +115,31 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDa
         targets=targets,
         categories=categories,
         numbers=numbers,
+        documents=documents,
+        snippets=snippets,
     )
     return ReadDataset(whole.take(np.flatnonzero(kept)), (*table.entries, *findings.entries))
+
+
+def _wanted_table(data: Data) -> Table:
+    """The file with the rows that the recipe wants of it, and the columns that it needs.
+
+    Raises:
+        DataError: As `read_dataset`.
+    """
+    table = read_tables(Path(data.path), data.header, data.encoding)
+    chosen_by = pattern_columns(data)
+    problems = [*missing_columns(table, {**chosen_by, **needed_columns(data)}), *missing_targets(table, data)]
+    problems = problems or nested_values(table, list(chosen_by))
+    entries = table.entries
+    if not problems:
+        table, left_out, problems = kept_rows(table, data)
+        entries = (*entries, *left_out, *note_on_types(table))
+    if not problems:
+        problems = [*nested_values(table, plain_columns(data)), *mixed_labels(table, data.target)]
+    if problems:
+        raise DataError(*problems)
+    return replace(table, entries=entries)
 
 
 def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: str | None = None) -> NewRows:
@@ -129,7 +158,7 @@ def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: s
         DataError: The file cannot be read, or lacks text columns.
     """
     header = _header_of_new_rows(data)
-    table = read_table(path, header, encoding, expected=data.encoding, setting=ENCODING_OPTION)
+    table = read_tables(path, header, encoding, expected=data.encoding, setting=ENCODING_OPTION)
     needed = {name: f"data.text.{number}" for number, name in enumerate(data.text)}
     problems = [*missing_columns(table, needed), *absent_metadata(table, data)]
     if problems:
@@ -142,9 +171,18 @@ def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: s
     texts = clean_texts(findings, data.text, normalize=normalize)
     target = None if data.target is None else _labels_if_all_are_there(findings, data.target)
     categories, numbers = read_metadata(findings, data)
+    documents, snippets = read_evidence(findings, data, normalize=normalize)
     if findings.problems:
         raise DataError(*findings.problems)
-    dataset = Dataset(ids=ids, texts=texts, target=target, categories=categories, numbers=numbers)
+    dataset = Dataset(
+        ids=ids,
+        texts=texts,
+        target=target,
+        categories=categories,
+        numbers=numbers,
+        documents=documents,
+        snippets=snippets,
+    )
     return NewRows(dataset, table.columns, blank_rows(texts), (*table.entries, *findings.entries))
 
 
@@ -152,7 +190,8 @@ def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: boo
     """Rows to be predicted, given as mappings from column names to values; none is dropped.
 
     Args:
-        rows: One mapping a row; each must have every text and metadata column, whose values may be None.
+        rows: One mapping a row; each must have every text and metadata column, whose values may be None. Columns of
+            documents and snippets may be absent.
         data: The recipe's section.
         normalize: As at training.
 
@@ -172,9 +211,10 @@ def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: boo
     ids = unique_ids(findings, None, "rename")
     texts = clean_texts(findings, data.text, normalize=normalize)
     categories, numbers = read_metadata(findings, data)
+    documents, snippets = read_evidence(findings, data, normalize=normalize)
     if findings.problems:
         raise DataError(*findings.problems)
-    return Dataset(ids=ids, texts=texts, categories=categories, numbers=numbers)
+    return Dataset(ids=ids, texts=texts, categories=categories, numbers=numbers, documents=documents, snippets=snippets)
 
 
 def _kept_rows(

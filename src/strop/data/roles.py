@@ -23,14 +23,22 @@ _PART_WORDS = {
 def needed_columns(data: Data) -> dict[str, str]:
     """The columns a recipe names for training, each with the recipe path that names it."""
     needed = {name: f"data.text.{number}" for number, name in enumerate(data.text)}
-    for role in ("target", "id", "group", "part"):
+    for role in ("target", "id", "group", "part", "documents", "snippets"):
         name = getattr(data, role)
         if name is not None:
             needed.setdefault(name, f"data.{role}")
     for role in ("categorical", "numeric"):
         for number, name in enumerate(getattr(data, role) or []):
             needed.setdefault(name, f"data.{role}.{number}")
+    if data.part_by is not None:
+        needed.setdefault(data.part_by.column, "data.part_by.column")
     return needed
+
+
+def plain_columns(data: Data) -> list[str]:
+    """The columns a recipe names for training whose every value must be a text or a number."""
+    lists = {data.documents, data.snippets}
+    return [name for name, path in needed_columns(data).items() if name not in lists or path.startswith("data.text.")]
 
 
 def missing_columns(table: Table, needed: dict[str, str]) -> list[Problem]:
@@ -86,11 +94,16 @@ def column_of_strings(table: Table, name: str) -> Strings:
 
 
 def row_names(table: Table, name: str | None) -> Strings:
-    """The ids in a column, or "row-1", "row-2", ... in the file's order; a row whose id is blank gets such a name."""
+    """The ids in a column, or "row-1", "row-2", ... in the file's order; a row whose id is blank gets such a name.
+
+    Where several files were read together the name of the file comes first, so that another file changes no name.
+    """
+    files = [""] * table.n_rows if table.files is None else [f"{file}-" for file in table.files]
+    by_place = [f"{file}row-{table.number(row)}" for row, file in enumerate(files)]
     if name is None or name not in table.columns:
-        return strings([f"row-{number}" for number in range(1, table.n_rows + 1)])
+        return strings(by_place)
     ids = [value.strip() for value in column_of_strings(table, name)]
-    return strings([row_id or f"row-{number}" for number, row_id in enumerate(ids, 1)])
+    return strings([row_id or place for row_id, place in zip(ids, by_place, strict=True)])
 
 
 def parts_of(table: Table, name: str | None) -> tuple[Strings | None, list[Problem]]:

@@ -1,14 +1,18 @@
 """A table as it stands in a file: columns by name, nothing cleaned yet, and where in the file each row is."""
 
+import reprlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from strop.errors import DataError, Problem
 from strop.records.ledger import Entry
 
 MAX_SHOWN = 5
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 48
+_SHORT.maxlist = _SHORT.maxdict = 3
 
 
 @dataclass(frozen=True)
@@ -16,11 +20,14 @@ class Table:
     """Columns of values as the file gave them.
 
     Attributes:
-        path: The file or folder.
+        path: The file, the folder, or the pattern that stands for several files.
         columns: By name, in the file's order; all of one length.
         lines: The line on which each row starts; None where the format has no lines, then rows are counted.
         parts: The part of every row where the file is a folder of several splits, else None.
         entries: What reading the file had to decide.
+        numbers: The number of every row in its file, from 1; None where all rows of one file are there.
+        files: The name of every row's file where several were read together, else None.
+        form: What a JSON file was recognised as by its content ("BioASQ", "PubMedQA"); "" for a plain table.
     """
 
     path: Path
@@ -28,6 +35,9 @@ class Table:
     lines: list[int] | None = None
     parts: list[str] | None = None
     entries: tuple[Entry, ...] = ()
+    numbers: list[int] | None = None
+    files: list[str] | None = None
+    form: str = ""
 
     @property
     def n_rows(self) -> int:
@@ -37,14 +47,43 @@ class Table:
     @property
     def holds_strings_only(self) -> bool:
         """Whether the format has no types, as CSV: a missing value can only be written as a word."""
-        return self.path.suffix.lower() in DELIMITERS
+        path = Path(self.files[0]) if self.files else self.path
+        return path.suffix.lower() in DELIMITERS
+
+    def number(self, row: int) -> int:
+        """The number of a row in its file, from 1."""
+        return row + 1 if self.numbers is None else self.numbers[row]
+
+    def taken(self, rows: Sequence[int]) -> Self:
+        """Keep the rows at these positions; they keep the numbers that they have in their file."""
+
+        def of_these(values: list[Any]) -> list[Any]:
+            return [values[row] for row in rows]
+
+        return replace(
+            self,
+            columns={name: of_these(column) for name, column in self.columns.items()},
+            lines=None if self.lines is None else of_these(self.lines),
+            parts=None if self.parts is None else of_these(self.parts),
+            numbers=[self.number(row) for row in rows],
+            files=None if self.files is None else of_these(self.files),
+        )
 
     def places(self, rows: Sequence[int]) -> str:
-        """Where in the file these rows are, in words; the first few and the count."""
-        word, numbers = (
-            ("row", [row + 1 for row in rows]) if self.lines is None else ("line", [self.lines[r] for r in rows])
-        )
-        return listed(word, numbers)
+        """Where these rows are, in words; the first few and the count, file by file where there are several."""
+        word = "row" if self.lines is None else "line"
+        by_file: dict[str, list[int]] = {}
+        for row in rows:
+            number = self.number(row) if self.lines is None else self.lines[row]
+            by_file.setdefault("" if self.files is None else self.files[row], []).append(number)
+        told = [listed(word, numbers) + (f" of {file}" if file else "") for file, numbers in by_file.items()]
+        left = f"; ... ({len(told)} files in all)" if len(told) > MAX_SHOWN else ""
+        return "; ".join(told[:MAX_SHOWN]) + left
+
+    def values_in_places(self, found: Sequence[tuple[int, Any]]) -> str:
+        """Values, each with its row, in words; the first few and the count."""
+        shown = [f"{_SHORT.repr(value)} in {self.places([row])}" for row, value in found[:MAX_SHOWN]]
+        return "; ".join(shown) + (f"; ... ({len(found)} in all)" if len(found) > MAX_SHOWN else "")
 
 
 DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}

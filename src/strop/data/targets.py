@@ -164,6 +164,6 @@ def _matching(names: Sequence[str], pattern: str) -> list[str]:
 
 def _free_columns(table: Table, data: Data) -> list[str]:
     """Columns of numbers that have no other role in the recipe, in the file's order."""
-    single = (data.target, data.id, data.group, data.part)
-    taken = {*data.text, *single, *(data.categorical or []), *(data.numeric or [])}
+    single = (data.target, data.id, data.group, data.part, data.part_by and data.part_by.column)
+    taken = {*data.text, *single, *(data.categorical or []), *(data.numeric or []), data.documents, data.snippets}
     return [name for name in table.columns if name not in taken and holds_numbers(table, name)]

@@ -3,7 +3,7 @@
 Dimensions: S systems, R rows, T targets.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +86,38 @@ def cross_fitted_blend(
         ValueError: As `fit_blend`, or there are fewer than two groups.
     """
     _check_systems(values_SRT, target_RT)
-    blended_RT = np.empty(target_RT.shape)
-    for is_held_R in held_folds(numbered_groups(group_R, len(target_RT)), n_folds, seed):
-        weights_S = fit_blend(values_SRT[:, ~is_held_R], target_RT[~is_held_R])
-        blended_RT[is_held_R] = blend(values_SRT[:, is_held_R], weights_S)
+    return cross_fitted_blend_by(
+        lambda is_kept_R: fit_blend(values_SRT[:, is_kept_R], target_RT[is_kept_R]),
+        values_SRT,
+        group_R=group_R,
+        n_folds=n_folds,
+        seed=seed,
+    )
+
+
+def cross_fitted_blend_by(
+    fit: Callable[[NDArray[np.bool_]], Floats],
+    values_SRT: Floats,
+    *,
+    group_R: Numbers | None = None,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> Floats:
+    """Blended predictions, shape (R, T), each row's by weights that `fit` found without it and its group.
+
+    Args:
+        fit: One weight a system, shape (S,), from the rows of a mask of shape (R,).
+        values_SRT: Predictions of every system for the same rows.
+        group_R: Group number of every row, where rows come in groups.
+        n_folds: How many times weights are fitted; fewer where there are fewer groups.
+        seed: Deals the folds.
+
+    Raises:
+        ValueError: There are fewer than two groups.
+    """
+    blended_RT = np.empty(values_SRT.shape[1:])
+    for is_held_R in held_folds(numbered_groups(group_R, values_SRT.shape[1]), n_folds, seed):
+        blended_RT[is_held_R] = blend(values_SRT[:, is_held_R], fit(~is_held_R))
     return blended_RT
 
 

@@ -10,11 +10,11 @@ from strop.recipe.section import AtLeastOne, Count, Positive, Section
 class Fetch(Section):
     """How documents are asked for over the network. Each is asked for once and then kept in the store."""
 
-    contact: Annotated[str, Field(min_length=3)]
+    contact: Annotated[str, Field(min_length=3, pattern=r"^[ -~]+$")]
     """An address of yours, e-mail or web page: servers are told whom to write to."""
     api_key_variable: str = "NCBI_API_KEY"
     """The environment variable that holds your NCBI key, if you have one; the key itself never stands in a recipe."""
-    pubmed_url: str = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
+    pubmed_url: Annotated[str, Field(pattern=r"^https?://[^\s@]+$")] = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
     """Where PubMed records are asked for."""
     ids_per_request: Annotated[int, Field(ge=1, le=200)] = 200
     """PubMed ids in one request."""
@@ -25,11 +25,13 @@ class Fetch(Section):
     max_connections: Count = 8
     """Requests under way at once."""
     timeout_seconds: Positive = 30.0
-    """Longest wait for a connection, and for each piece of an answer."""
+    """Longest wait for a connection, and for each piece of an answer; the whole may take ten times as long."""
     max_bytes: Count = 10 * 2**20
-    """Longest document, after decompression."""
+    """Longest answer, after decompression; of records that are too long together each is asked for by itself."""
     n_attempts: Count = 5
     """How often a document is asked for before it counts as failed."""
+    backoff_seconds: Positive = 1.0
+    """Longest wait after the first attempt that failed; it doubles with each, and what is waited is drawn from it."""
     allow_hosts: list[str] = []
     """Hosts that may be asked although they are private or this very machine."""
     on_failure: Literal["go_on", "stop"] = "go_on"
@@ -45,13 +47,17 @@ class Passages(Section):
     """Sentences that two neighbouring passages share."""
     language: str = "en"
     """Language of the documents, for the rules of sentence ends (ISO 639-1)."""
+    keep_retracted: bool = False
+    """Whether documents that were retracted are cut too; without it they give no passages."""
 
 
 class Retrieval(Section):
     """Which passages are looked up for a row."""
 
+    corpus: Literal["documents", "snippets"] = "documents"
+    """Search the passages of documents, or take the snippets of all rows for passages."""
     source: Literal["own", "all"] = "own"
-    """Search the row's own documents, or all documents."""
+    """Search the row's own documents or snippets, or those of all rows."""
     method: Literal["bm25", "dense", "fused"] = "fused"
     """By words (BM25), by sentence embeddings, or both, fused by reciprocal rank."""
     n_passages: Count = 5

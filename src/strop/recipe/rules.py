@@ -16,7 +16,16 @@ OBJECTIVES = {"classify": ("cross_entropy",), "regress": ("bce", "mse", "pairwis
 
 def broken_rules(recipe: Recipe) -> list[Problem]:
     """Every rule between entries that the recipe breaks."""
-    rules: tuple[Callable[[Recipe], Iterator[Problem]], ...] = (_target, _roles, _task, _stages, _split, _text, _head)
+    rules: tuple[Callable[[Recipe], Iterator[Problem]], ...] = (
+        _target,
+        _roles,
+        _task,
+        _stages,
+        _split,
+        _text,
+        _head,
+        _evidence,
+    )
     return [problem for rule in rules for problem in rule(recipe)]
 
 
@@ -103,7 +112,8 @@ def _split(recipe: Recipe) -> Iterator[Problem]:
     if has_column and split.folds is not None:
         must = "the parts come from a column or from folds, not from both"
         yield Problem("split.folds", must, f"{split.folds}, and data.part={recipe.data.part}", "remove one of them")
-    if not has_column and split.folds is None and split.validation_fraction == 0.0:
+    has_validation = has_column or (recipe.data.part_by is not None and recipe.data.part_by.validation is not None)
+    if not has_validation and split.folds is None and split.validation_fraction == 0.0:
         must = "there must be rows to choose the checkpoint by, unless there are folds or data.part gives the parts"
         yield Problem("split.validation_fraction", must, "0", "set it above 0, or set split.folds")
     # With folds every row that is not sealed is held out once: there is no validation part.
@@ -148,3 +158,40 @@ def _head(recipe: Recipe) -> Iterator[Problem]:
             if is_given:
                 must = "it needs a head on pooled states, and pooling 'native' takes the model family's own head"
                 yield Problem(where, must, "model.pooling=native", "set model.pooling=auto, mean, first or last")
+
+
+def _evidence(recipe: Recipe) -> Iterator[Problem]:
+    evidence, data = recipe.evidence, recipe.data
+    if evidence is None:
+        for name in ("documents", "snippets"):
+            if getattr(data, name) is not None:
+                must, do = "evidence is read only where the recipe says how", "add the section evidence, or remove this"
+                yield Problem(f"data.{name}", must, getattr(data, name), do)
+        return
+    if data.documents is None and data.snippets is None:
+        must, do = "a row's evidence must come from a column", "name the column in data.documents or data.snippets"
+        yield Problem("evidence", must, "neither data.documents nor data.snippets", do)
+    for name in ("parts", "template"):
+        if getattr(recipe.text, name) is not None:
+            must = "text and evidence are put together by evidence.prompt alone"
+            yield Problem(f"text.{name}", must, f"text.{name} beside the section evidence", f"remove text.{name}")
+    if evidence.predict == "pieces" and evidence.augmentation is None:
+        must, do = "pieces must be described", "add evidence.augmentation, or set evidence.predict=whole"
+        yield Problem("evidence.predict", must, "pieces, without evidence.augmentation", do)
+    if evidence.augmentation is not None and recipe.task == "regress" and evidence.augmentation.labels != "all":
+        must = "numbers have no labels"
+        yield Problem("evidence.augmentation.labels", must, str(evidence.augmentation.labels), "set it to all")
+
+
+def _retrieval(recipe: Recipe) -> Iterator[Problem]:
+    data = recipe.data
+    retrieval = None if recipe.evidence is None else recipe.evidence.retrieval
+    if retrieval is None:
+        return
+    if retrieval.corpus == "documents" and data.documents is None:
+        must, do = "documents to be searched must come from a column", "name it in data.documents, or search snippets"
+        yield Problem("evidence.retrieval.corpus", must, "documents, without data.documents", do)
+    if retrieval.corpus == "snippets" and (retrieval.source == "own" or not data.snippets):
+        must = "snippets are searched across all rows: a row has its own anyway"
+        came = f"source={retrieval.source}, data.snippets={data.snippets}"
+        yield Problem("evidence.retrieval.source", must, came, "set source=all, and name the column in data.snippets")

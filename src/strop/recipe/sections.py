@@ -4,7 +4,7 @@ What must hold between entries stands in `rules.py`; the defaults that depend on
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -24,11 +24,26 @@ TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
 }
 
 
+class PartBy(Section):
+    """Which part a row belongs to, by patterns on one column."""
+
+    column: str
+    """The column, for example `file`, which says the file of a row where several are read together."""
+    train: ColumnNames
+    """Values of rows to train on; in a pattern * stands for any characters, ? for one, and [78] for one of these."""
+    validation: ColumnNames | None = None
+    """Values of rows that choose the checkpoint; without any, a share of the training rows does."""
+    test: ColumnNames | None = None
+    """Values of rows that are sealed."""
+
+
 class Data(Section):
     """Which file is read, and the role of its columns."""
 
     path: str
-    """A CSV, TSV, JSON, JSONL or Parquet file, or a folder saved by `datasets`; relative to the working directory."""
+    """A CSV, TSV, JSON (also of BioASQ or PubMedQA), JSONL or Parquet file, a folder saved by `datasets`, or several
+    files of one format, as a folder or as a pattern such as "bioasq/*_golden.json", where the column `file` says which;
+    relative to the working directory."""
     text: ColumnNames
     """Columns that hold text, in the order in which the model reads them."""
     target: str | None = None
@@ -59,6 +74,11 @@ class Data(Section):
     """Rows with the same value in this column stay in one part."""
     part: str | None = None
     """A column that gives every row its part: train, validation (dev) or test."""
+    part_by: PartBy | None = None
+    """Patterns on a column that give every row its part."""
+    where: Annotated[dict[str, ColumnNames], Field(min_length=1)] | None = None
+    """Keep only rows whose value in each of these columns matches one of its patterns, for example
+    {type: yesno, file: ["7B*", "8B*"]}. New rows are never left out."""
     header: list[str] | None = None
     """Column names of a file that has no header line."""
     encoding: str | None = None
@@ -74,6 +94,12 @@ class Data(Section):
     """What is done with rows of the same text and different labels."""
     max_rows: Count | None = None
     """Read only this many rows, drawn by class with the recipe's seed."""
+
+    @model_validator(mode="after")
+    def _parts_come_from_one_place(self) -> Self:
+        if self.part is not None and self.part_by is not None:
+            raise ValueError("part and part_by exclude each other: the parts come from one of them")
+        return self
 
 
 class SplitPlan(Section):

@@ -1,8 +1,9 @@
 """Rows with roles: id, texts, target, group and, where the data say so themselves, the part."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,11 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from strop.records.evidence import Passage
 from strop.records.files import read_arrow, write_arrow
 
 Strings = NDArray[np.object_]
 Numbers = NDArray[np.float64]
-OPTIONAL_COLUMNS = ("target", "groups", "parts")
+Tuples = NDArray[np.object_]
+OPTIONAL_COLUMNS = ("target", "groups", "parts", "documents", "snippets")
 
 
 def strings(values: Sequence[str] | Strings) -> Strings:
@@ -22,6 +25,11 @@ def strings(values: Sequence[str] | Strings) -> Strings:
     held = np.empty(len(values), dtype=object)
     held[:] = list(values)
     return held
+
+
+def tuples(values: Sequence[tuple[Any, ...]]) -> Tuples:
+    """Hold tuples in a one-dimensional object array, shape (n,), whatever their lengths."""
+    return np.fromiter(values, dtype=np.object_, count=len(values))
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,9 @@ class Dataset:
             for a task with labels and where rows are yet to be answered.
         categories: For every metadata column of categories one string per row, "" where it is missing.
         numbers: For every metadata column of numbers one number per row, NaN where it is missing.
+        documents: The documents that belong to a row, as the data name them (addresses, PubMed ids): one tuple of
+            strings per row, shape (n_rows,), or None where the data name none.
+        snippets: The passages that come with a row: one tuple of `Passage` per row, shape (n_rows,), or None.
     """
 
     ids: Strings
@@ -48,10 +59,13 @@ class Dataset:
     targets: Mapping[str, Numbers] = field(default_factory=dict)
     categories: Mapping[str, Strings] = field(default_factory=dict)
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
+    documents: Tuples | None = None
+    snippets: Tuples | None = None
 
     def __post_init__(self) -> None:
         n_rows = len(self.ids)
-        for name, column in (self._named_columns() | self._named_numbers()).items():
+        named = self._named_columns() | self._named_numbers()
+        for name, column in (named | self._named_tuples()).items():
             if len(column) != n_rows:
                 raise ValueError(f"every column must have {n_rows} rows, '{name}' has {len(column)}")
         if len(set(self.ids.tolist())) != n_rows:
@@ -66,7 +80,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """A SHA-256 over the content of every column, in hexadecimal: equal content, equal fingerprint."""
         digest = hashlib.sha256()
-        for name, column in self._named_columns().items():
+        for name, column in (self._named_columns() | self._written_tuples()).items():
             digest.update(f"{name}\0{len(column)}\0".encode())
             for value in column:
                 encoded = value.encode("utf-8", "surrogatepass")
@@ -125,7 +139,8 @@ class Dataset:
 
     def save(self, path: Path) -> None:
         """Write the rows to an Arrow file."""
-        columns = {name: pa.array(column.tolist(), pa.string()) for name, column in self._named_columns().items()}
+        texts = self._named_columns() | self._written_tuples()
+        columns = {name: pa.array(column.tolist(), pa.string()) for name, column in texts.items()}
         columns |= {name: pa.array(column, pa.float64()) for name, column in self._named_numbers().items()}
         named = {kind: list(getattr(self, kind)) for kind in ("texts", "targets", "categories", "numbers")}
         write_arrow(path, pa.table(columns), {"record": "Dataset", **named})
@@ -142,6 +157,10 @@ class Dataset:
         def column(name: str) -> Any:
             return strings(table.column(name).to_pylist()) if name in table.column_names else None
 
+        def column_of_tuples(name: str, read: Callable[[Any], Any]) -> Any:
+            written = column(name)
+            return None if written is None else tuples([tuple(map(read, json.loads(value))) for value in written])
+
         return cls(
             ids=column("id"),
             texts={name: column(f"text:{name}") for name in notes["texts"]},
@@ -151,15 +170,32 @@ class Dataset:
             target=column("target"),
             groups=column("groups"),
             parts=column("parts"),
+            documents=column_of_tuples("documents", str),
+            snippets=column_of_tuples("snippets", lambda passage: Passage(**passage)),
         )
 
     def _named_columns(self) -> dict[str, Strings]:
         columns = {"id": self.ids, **{f"text:{name}": column for name, column in self.texts.items()}}
-        for name in OPTIONAL_COLUMNS:
+        for name in ("target", "groups", "parts"):
             column = getattr(self, name)
             if column is not None:
                 columns[name] = column
         return columns | {f"category:{name}": column for name, column in self.categories.items()}
+
+    def _named_tuples(self) -> dict[str, Tuples]:
+        named = {"documents": self.documents, "snippets": self.snippets}
+        return {name: column for name, column in named.items() if column is not None}
+
+    def _written_tuples(self) -> dict[str, Strings]:
+        """Documents and snippets as JSON, a list a row."""
+
+        def plain(one: str | Passage) -> Any:
+            return asdict(one) if isinstance(one, Passage) else one
+
+        return {
+            name: strings([json.dumps([plain(one) for one in row], ensure_ascii=False) for row in column])
+            for name, column in self._named_tuples().items()
+        }
 
     def _named_numbers(self) -> dict[str, Numbers]:
         named = {f"target:{name}": column for name, column in self.targets.items()}

@@ -1,7 +1,14 @@
 """Documents, and the passages that a row is judged by, each with the place where it was found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import pyarrow as pa
+
+from strop.records.files import read_arrow, write_arrow
 
 # What became of a document that was asked for.
 Status = Literal["found", "no_text", "missing", "failed", "refused"]
@@ -61,3 +68,58 @@ class Found:
     passage: Passage
     score: float
     rank: int
+
+
+@dataclass(frozen=True)
+class Retrieved:
+    """What was looked up for the rows of a run.
+
+    Attributes:
+        corpus: The passages that were searched.
+        found: For every row the numbers of its passages in `corpus`, best first.
+        scores: Their scores.
+    """
+
+    corpus: tuple[Passage, ...]
+    found: tuple[tuple[int, ...], ...]
+    scores: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, corpus: Sequence[Passage], of_rows: Sequence[Sequence[Found]]) -> Self:
+        """From what a search gave, in the order of the rows."""
+        number = {passage: at for at, passage in enumerate(corpus)}
+        return cls(
+            tuple(corpus),
+            tuple(tuple(number[one.passage] for one in found) for found in of_rows),
+            tuple(tuple(one.score for one in found) for found in of_rows),
+        )
+
+    def passages(self, row: int) -> tuple[Passage, ...]:
+        """The passages of a row, best first."""
+        return tuple(self.corpus[number] for number in self.found[row])
+
+    def save(self, folder: Path) -> None:
+        """Write the passages, then what was found among them."""
+        columns = {name: [getattr(one, name) for one in self.corpus] for name in ("text", "document", "title")}
+        places = {name: np.array([getattr(one, name) for one in self.corpus], np.int64) for name in ("start", "end")}
+        write_arrow(folder / "corpus.arrow", pa.table({**columns, **places}), {"record": "Passages"})
+        found = {
+            "found": pa.array(self.found, pa.list_(pa.int64())),
+            "scores": pa.array(self.scores, pa.list_(pa.float64())),
+        }
+        write_arrow(folder / "found.arrow", pa.table(found), {"record": "Retrieved"})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            RunError: A file is missing or damaged.
+        """
+        passages, _ = read_arrow(folder / "corpus.arrow")
+        found, _ = read_arrow(folder / "found.arrow")
+        return cls(
+            tuple(Passage(**row) for row in passages.to_pylist()),
+            tuple(map(tuple, found.column("found").to_pylist())),
+            tuple(map(tuple, found.column("scores").to_pylist())),
+        )

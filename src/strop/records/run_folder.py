@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "examples"
 
     @property
+    def evidence(self) -> Path:
+        """Folder of the passages that were looked up, keyed by content."""
+        return self.path / "evidence"
+
+    @property
     def against(self) -> Path:
         """How the run compares with others that its report was asked to show."""
         return self.path / "against.json"

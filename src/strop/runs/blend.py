@@ -20,6 +20,7 @@ from strop.records.predictions import Predictions
 from strop.records.scores import Scores
 from strop.runs.judge import CHOSE_CHECKPOINT, must_be_finished
 from strop.runs.run import Run
+from strop.runs.together import named_runs
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,10 @@ def blend_run_folders(paths: Sequence[Path]) -> Blended:
     Raises:
         RunError: A run is not finished or no regression, targets differ, or no row is shared.
     """
-    are_named_apart = len({path.name for path in paths}) == len(paths)
-    runs = {path.name if are_named_apart else str(path): Run(path) for path in paths}
+    runs = named_runs(paths, "blend")
     for run in runs.values():
         must_be_finished(run.folder)
-    _must_fit_together(runs, len(paths))
+    _must_fit_together(runs)
     predictions = {name: run.predictions for name, run in runs.items()}
     first = next(iter(runs.values()))
     held = set.intersection(*(set(one.ids.tolist()) for one in predictions.values()))
@@ -92,11 +92,8 @@ def blend_run_folders(paths: Sequence[Path]) -> Blended:
     return Blended(dict(zip(selected, fit_blend(values_SRT, target_RT).tolist(), strict=True)), whole, scores)
 
 
-def _must_fit_together(runs: dict[str, Run], n_named: int) -> None:
+def _must_fit_together(runs: dict[str, Run]) -> None:
     problems = []
-    if len(runs) < max(2, n_named):
-        must, do = "there must be at least two runs, each named once", "name two run folders"
-        problems.append(Problem("strop blend", must, ", ".join(runs), do))
     for name, run in runs.items():
         if run.recipe.split.folds is None:
             must, do = (

@@ -17,7 +17,9 @@ from strop.records.audit import Audit
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.split import Split
-from strop.runs.prepare import audit_rows, cut_notes, tokenize
+from strop.runs.gather_evidence import evidence_at_hand
+from strop.runs.prepare import audit_rows
+from strop.runs.tokenize import tokenize
 from strop.runs.trainable import must_be_trainable
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import check_length
@@ -56,7 +58,9 @@ def check_recipe(recipe: Recipe) -> Checked:
     read = read_dataset(recipe.data, normalize=recipe.text.normalize, seed=recipe.seed)
     result = make_split(read.dataset, recipe.split, recipe.seed)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
-    examples = tokenize(read.dataset, tokenizer, recipe.text)
+    of_rows = None if recipe.evidence is None else evidence_at_hand(recipe, read.dataset)
+    tokenized = tokenize(recipe, read.dataset, tokenizer, of_rows)
+    examples = tokenized.examples
     audit = audit_rows(read.dataset, result.clusters, result.split, examples)
     open_rows = read.dataset.select(result.split.open_ids)
     label_of = dict(zip(open_rows.ids.tolist(), _labels(open_rows), strict=True))
@@ -70,7 +74,7 @@ def check_recipe(recipe: Recipe) -> Checked:
         on_cpu=gpu_gib is None,
     )
     entries = without_sealed_ids((*read.entries, *result.entries), result.split)
-    entries += cut_notes(examples, read.dataset, tokenizer, recipe.text)
+    entries += tokenized.entries
     return Checked(audit, result.split, label_of, entries, located, memory)
 
 

@@ -42,7 +42,7 @@ def open_test(recipe: Recipe, folder: RunFolder) -> Scores:
         problem = Problem(
             where=str(folder.path),
             must="the run must have a sealed test part to open",
-            came="split.test_fraction=0" if recipe.data.part is None else "no row of the part 'test'",
+            came="no row of the part 'test'" if recipe.data.part or recipe.data.part_by else "split.test_fraction=0",
             do="judge by the validation or out-of-fold scores, or fit again with a test part",
         )
         raise RunError(problem)

@@ -16,9 +16,11 @@ from strop.records.examples import Examples
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
-from strop.runs.prepare import tokenize
+from strop.runs.gather_evidence import evidence_of_new_rows
+from strop.runs.tokenize import tokenize
 from strop.tasks.target_scale import TargetScale
 from strop.text.tokenizer import TextTokenizer
+from strop.training.watch import Watchers
 
 
 def predict_rows(
@@ -51,7 +53,12 @@ def predict_rows(
         accelerator = make_accelerator(trained.recipe.model.precision)
         trust = trained.recipe.model.trust_remote_code
         tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=trust)
-        examples = tokenize(rows, tokenizer, trained.recipe.text)
+        of_rows = (
+            None
+            if trained.recipe.evidence is None
+            else evidence_of_new_rows(trained.recipe, folder, rows, tokenizer, Watchers())
+        )
+        examples = tokenize(trained.recipe, rows, tokenizer, of_rows).examples
         by_fold.append(
             Predictions(
                 ids=rows.ids,

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,26 @@ from numpy.typing import NDArray
 from strop.data.audit import audit_dataset
 from strop.data.read import read_dataset
 from strop.data.sealing import without_sealed_ids
+from strop.data.several import files_of
 from strop.data.split import make_split
 from strop.errors import Problem, RunError
+from strop.evidence.prompt import RowEvidence
 from strop.models.locate import LocatedModel, locate_model
 from strop.recipe.load import differing_keys, dump_recipe, read_recipe
-from strop.recipe.sections import Recipe, Text
+from strop.recipe.sections import Recipe
 from strop.records.audit import Audit
 from strop.records.dataset import Dataset, Strings
 from strop.records.examples import Examples
 from strop.records.files import write_text
-from strop.records.ledger import Entry
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
+from strop.runs.gather_evidence import gather_evidence
+from strop.runs.tokenize import DONE, Tokenized, load_tokenized, save_tokenized, tokenize
 from strop.tasks import TASKS
 from strop.tasks.task import Task
 from strop.text.coverage import token_coverage
-from strop.text.parts import make_part_examples, part_cut_entries
-from strop.text.template import render_texts
 from strop.text.tokenizer import TextTokenizer
-from strop.text.windows import check_length, cut_entries, make_examples
+from strop.text.windows import check_length
 from strop.training.watch import Watcher
 
 # What a run may be continued with in another way: it has no influence on what is learnt.
@@ -47,7 +48,7 @@ class Prepared:
         dataset: All rows, the sealed ones last. Targets of sealed rows are there only because the file has them.
         split: Which row is in which part.
         task: The task on the rows of `dataset`; the targets of sealed rows are masked.
-        examples: Token ids of every row of `dataset`.
+        tokenized: Every row of `dataset` as the model reads it.
         located: The pretrained model.
         pad_id: Token id that fills short windows.
     """
@@ -55,9 +56,14 @@ class Prepared:
     dataset: Dataset
     split: Split
     task: Task
-    examples: Examples
+    tokenized: Tokenized
     located: LocatedModel
     pad_id: int
+
+    @property
+    def examples(self) -> Examples:
+        """Token ids of every row of `dataset`."""
+        return self.tokenized.examples
 
 
 def claim_folder(recipe: Recipe, folder: RunFolder) -> None:
@@ -85,7 +91,7 @@ def claim_folder(recipe: Recipe, folder: RunFolder) -> None:
             do="give the new run a name of its own (name=...), or take the recipe from the run folder",
         )
         raise RunError(problem)
-    digest, before = _file_digest(Path(recipe.data.path)), folder.read_about().get("data_sha256")
+    digest, before = _file_digest(recipe.data.path), folder.read_about().get("data_sha256")
     if digest is not None and before is not None and digest != before:
         problem = Problem(
             where=recipe.data.path,
@@ -110,10 +116,10 @@ def prepare(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Prepared:
     check_length(recipe.text, located.max_positions)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
     dataset, split = _data_and_split(recipe, folder, watcher)
-    examples = _examples(recipe, folder, dataset, tokenizer, located, watcher)
-    _audit(recipe, folder, dataset, split, examples, watcher)
+    tokenized = _tokenized(recipe, folder, dataset, tokenizer, located, watcher)
+    _audit(recipe, folder, dataset, split, tokenized.examples, watcher)
     task = TASKS[recipe.task].of(recipe, dataset, dataset.rows_of(split.test))
-    return Prepared(dataset, split, task, examples, located, tokenizer.pad_id)
+    return Prepared(dataset, split, task, tokenized, located, tokenizer.pad_id)
 
 
 def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple[Dataset, Split]:
@@ -127,7 +133,7 @@ def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tupl
     result = make_split(read.dataset, recipe.split, recipe.seed)
     split = result.split
     folder.ledger.write_all(without_sealed_ids([*read.entries, *result.entries], split))
-    folder.update_about(data_sha256=_file_digest(Path(recipe.data.path)), data_fingerprint=read.dataset.fingerprint)
+    folder.update_about(data_sha256=_file_digest(recipe.data.path), data_fingerprint=read.dataset.fingerprint)
     open_rows, sealed_rows = read.dataset.select(split.open_ids), read.dataset.select(split.test)
     open_rows.save(folder.open_data)
     sealed_rows.save(folder.sealed_data)
@@ -135,11 +141,18 @@ def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tupl
     return _together(open_rows, sealed_rows), split
 
 
-def _file_digest(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _file_digest(data_path: str) -> str | None:
+    """A digest of the data file, or of all of several; None for a folder that `datasets` saved."""
+    files = files_of(Path(data_path))
+    if files is None:
+        files = [Path(data_path)] if Path(data_path).is_file() else []
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    if len(digests) == 1:
+        return digests[0]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if digests else None
 
 
 def _together(first: Dataset, second: Dataset) -> Dataset:
@@ -160,51 +173,45 @@ def _together(first: Dataset, second: Dataset) -> Dataset:
         target=joined(first.target, second.target),
         groups=joined(first.groups, second.groups),
         parts=joined(first.parts, second.parts),
+        documents=joined(first.documents, second.documents),
+        snippets=joined(first.snippets, second.snippets),
     )
 
 
-def _examples(
+def _tokenized(
     recipe: Recipe,
     folder: RunFolder,
     dataset: Dataset,
     tokenizer: TextTokenizer,
     located: LocatedModel,
     watcher: Watcher,
-) -> Examples:
+) -> Tokenized:
     """Token ids, cached under a key of everything they depend on."""
+    of_rows = None
+    if recipe.evidence is not None:
+        of_rows = gather_evidence(recipe, folder, dataset, tokenizer, watcher)
+    place = folder.examples / _key(recipe, dataset, of_rows, located)
+    if (place / DONE).exists():
+        return load_tokenized(place)
+    watcher.station_began("tokenizing")
+    tokenized = tokenize(recipe, dataset, tokenizer, of_rows)
+    folder.ledger.write_all(list(tokenized.entries))
+    save_tokenized(tokenized, place)
+    return tokenized
+
+
+def _key(recipe: Recipe, dataset: Dataset, of_rows: Sequence[RowEvidence] | None, located: LocatedModel) -> str:
     key = hashlib.sha256()
     key.update(dataset.fingerprint.encode())
     key.update(recipe.text.model_dump_json().encode())
+    if recipe.evidence is not None:
+        key.update(recipe.evidence.model_dump_json().encode())
+        key.update(repr(of_rows).encode())
     # Tokenizers come in many files; all that lies beside the weights may have a say.
     for file in sorted(located.folder.iterdir()):
         if file.is_file() and file.suffix not in WEIGHT_SUFFIXES:
             key.update(file.read_bytes())
-    path = folder.examples / f"{key.hexdigest()[:16]}.arrow"
-    if path.exists():
-        return Examples.load(path)
-    watcher.station_began("tokenizing")
-    examples = tokenize(dataset, tokenizer, recipe.text)
-    folder.ledger.write_all(list(cut_notes(examples, dataset, tokenizer, recipe.text)))
-    examples.save(path)
-    return examples
-
-
-def tokenize(dataset: Dataset, tokenizer: TextTokenizer, text: Text) -> Examples:
-    """Token ids of every row, its text columns read as parts or as one text.
-
-    Raises:
-        RecipeError: The template does not fit the rows, or the length leaves no room.
-    """
-    if text.parts is not None:
-        return make_part_examples(dataset.ids, dataset.texts, tokenizer, text)
-    return make_examples(dataset.ids, render_texts(dataset, text.template), tokenizer, text)
-
-
-def cut_notes(examples: Examples, dataset: Dataset, tokenizer: TextTokenizer, text: Text) -> tuple[Entry, ...]:
-    """What the ledger says about texts that were cut."""
-    if text.parts is not None:
-        return part_cut_entries(examples, dataset.texts, tokenizer, text)
-    return cut_entries(examples, text)
+    return key.hexdigest()[:16]
 
 
 def _audit(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from strop.data.metadata import MetadataEncoder
 from strop.ensembling.out_of_fold import average_folds, gather_folds
+from strop.evidence.augment import TrainingRows, split_labels, with_pieces
 from strop.inference.predict import mean_by_row, predict_from_features, predict_logits
 from strop.models.load import build_network, count_parameters, load_body
 from strop.models.network import Inputs, Network
@@ -119,6 +120,25 @@ def train_fold(
     )
 
 
+def training_rows(recipe: Recipe, prepared: Prepared, fold: Fold) -> tuple[TrainingRows, NDArray[np.intp]]:
+    """What a fold trains on: its rows, and pieces of those whose evidence is split.
+
+    Returns:
+        Rows with their token ids, and which of them are trained on.
+    """
+    rows, pieces = prepared.dataset.rows_of(fold.train), prepared.tokenized.pieces
+    asked = None if recipe.evidence is None else recipe.evidence.augmentation
+    if asked is None or pieces is None:
+        # All rows: features of a body that no fold changes are shared by the folds.
+        return TrainingRows(prepared.examples, np.arange(prepared.examples.n_rows)), rows
+    is_split_R = np.ones(len(rows), dtype=np.bool_)
+    if prepared.dataset.target is not None:
+        target_R = prepared.dataset.target[rows]
+        is_split_R = np.isin(target_R.astype(str), list(split_labels(asked, target_R)))
+    training = with_pieces(prepared.examples, pieces, rows, is_split_R, asked)
+    return training, np.arange(training.examples.n_rows)
+
+
 def _stage_jobs(
     recipe: Recipe,
     prepared: Prepared,
@@ -137,14 +157,15 @@ def _stage_jobs(
         pad_id=prepared.pad_id,
         watcher=watcher,
     )
+    training, rows = training_rows(recipe, prepared, fold)
     for number, stage in enumerate(recipe.stages):
         yield StageJob(
             name=_stage_name(recipe, fold, number),
             number=number,
             stage=stage,
-            examples=prepared.examples,
-            rows=prepared.dataset.rows_of(fold.train),
-            target_R=state.task.targets,
+            examples=training.examples,
+            rows=rows,
+            target_R=state.task.targets[training.row_of_R],
             n_labels=len(state.task.names),
             pad_id=prepared.pad_id,
             evaluate=_evaluation(prepared, state, fold, number, accelerator),
@@ -153,7 +174,7 @@ def _stage_jobs(
             folder=folder.stage(fold.name, number, stage.objective),
             seed=fold_seed(recipe, fold, number + 1),
             note=folder.ledger.write,
-            metadata_RM=state.metadata_RM,
+            metadata_RM=None if state.metadata_RM is None else state.metadata_RM[training.row_of_R],
             features=features,
         )
 
@@ -162,13 +183,14 @@ def _evaluation(
     prepared: Prepared, state: FoldState, fold: Fold, stage: int, accelerator: Accelerator
 ) -> Callable[[Network, NDArray[np.float32] | None], Evaluated]:
     """What a stage calls to be evaluated: predict the rows that the fold holds out, and score them."""
-    held = prepared.dataset.rows_of(fold.validation)
+    held, is_augmented = prepared.dataset.rows_of(fold.validation), prepared.tokenized.pieces is not None
     examples, windows = prepared.examples.take(held), prepared.examples.windows_in_order(held)
     metadata_RM = None if state.metadata_RM is None else state.metadata_RM[held]
     made_by = {"system": "model", "fold": fold.name, "stage": str(stage)}
 
     def evaluate(network: Network, features_WF: NDArray[np.float32] | None) -> Evaluated:
-        if features_WF is None:
+        # Where the training part is augmented the features are those of its own windows.
+        if features_WF is None or is_augmented:
             outputs_RL = predict_logits(network, examples, accelerator, pad_id=prepared.pad_id, metadata_RM=metadata_RM)
         else:
             outputs_RL = predict_from_features(
@@ -248,7 +270,7 @@ def predict_baselines(
 ) -> None:
     """Fit every baseline on each fold's training rows; predict what the model predicts."""
     features_RH = _frozen_features(recipe, prepared, folder, accelerator, watcher)
-    texts = prepared.dataset.joined_texts()
+    texts = prepared.tokenized.texts
     for fold in prepared.split.folds():
         state = fit_fold_state(recipe, prepared, fold)
         for name in recipe.evaluation.baselines:

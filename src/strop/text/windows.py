@@ -54,7 +54,7 @@ def make_examples(ids: Strings, texts: Strings, tokenizer: TextTokenizer, text: 
     """
     room, step = _room_and_step(tokenizer, text)
     encoded = tokenizer.encode(texts)
-    capacity = room + (text.windows.max_windows - 1) * step if text.windows else room
+    capacity = own_tokens(tokenizer, text)
     windows: list[NDArray[np.int32]] = []
     n_windows_R = np.zeros(len(texts), dtype=np.int64)
     for row, tokens in enumerate(encoded):
@@ -72,6 +72,16 @@ def make_examples(ids: Strings, texts: Strings, tokenizer: TextTokenizer, text: 
         n_tokens_R=np.maximum(n_own_R + tokenizer.n_special, 1),
         n_cut_R=np.maximum(n_own_R - capacity, 0),
     )
+
+
+def own_tokens(tokenizer: TextTokenizer, text: Text) -> int:
+    """How many tokens of a text's own are read, in all its windows together.
+
+    Raises:
+        RecipeError: The length leaves no room beside special tokens and stride.
+    """
+    room, step = _room_and_step(tokenizer, text)
+    return room + (text.windows.max_windows - 1) * step if text.windows else room
 
 
 def cut_entries(examples: Examples, text: Text) -> tuple[Entry, ...]:
