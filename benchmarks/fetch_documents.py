@@ -5,14 +5,16 @@ second are answered with 429, 2 % of the requests with 500, and 1 % never. Of ev
 have no abstract. Every document in the store is compared with what the server made.
 
 Three parts:
-1. `strop evidence fetch` with the settings of a recipe that says nothing, in a process of its own.
+1. `strop evidence fetch` with the settings of a recipe that says nothing, in a process of its own; three times with
+   other requests that go wrong, the slowest counts.
 2. The peer: one id a request, one request after the other, no faster than allowed, tried again after a second. Measured
-   on 200 documents and extrapolated; it waits for an answer as long as we do.
+   on 200 documents and extrapolated. It waits for an answer as long as we do, 30 s; of these waits the 1 % that the
+   server draws is counted, not how many happen to fall on the 200.
 3. A run that is killed (SIGKILL) five times at moments drawn at random, and then ends. "Fetched twice" counts requests
    that hold an id which the store held, committed, when the process died: there must be none. Ids whose answer was
    under way at that moment are asked for again, as they must be; they are counted apart.
 
-    python benchmarks/fetch_documents.py            # about 5 minutes
+    python benchmarks/fetch_documents.py            # about 7 minutes
     python benchmarks/fetch_documents.py --quick    # 2,000 documents, 20 one by one, killed twice
 """
 
@@ -36,9 +38,11 @@ from strop.testing.literature_server import EFETCH, LiteratureServer, expected_d
 
 GOAL_SECONDS = 90.0
 N_DOCUMENTS, N_ONE_BY_ONE, N_KILLS = 13_025, 200, 5
+N_WHOLE = 3
 QUICK = (2_000, 20, 2)
 SEED = 12
 TIMEOUT_SECONDS = 30.0
+HANG_FRACTION = 0.01
 
 
 def main() -> None:
@@ -54,7 +58,9 @@ def main() -> None:
     print(f"          httpx {version('httpx')}, lxml {version('lxml')}; {n_documents:,} documents")
     numbers = pubmed_ids(n_documents)
     with tempfile.TemporaryDirectory() as work:
-        ours = measure_whole(Path(work) / "whole.sqlite", numbers)
+        wholes = [measure_whole(Path(work) / f"{n}.sqlite", numbers, SEED + n) for n in range(N_WHOLE)]
+        ours = max(wholes, key=lambda whole: whole["seconds"])
+        n_wrong = sum(whole["n_wrong"] for whole in wholes)
         one_by_one = measure_one_by_one(numbers[:n_one_by_one]) * n_documents
         killed = measure_killed(Path(work) / "killed.sqlite", numbers, n_kills)
     print(f"  one by one, extrapolated from {n_one_by_one}: {one_by_one:,.0f} s ({one_by_one / 3600:.1f} h)")
@@ -64,9 +70,9 @@ def main() -> None:
         peer=round(one_by_one, 1),
         ratio=round(one_by_one / ours["seconds"], 1),
         goal=GOAL_SECONDS,
-        met=ours["seconds"] < GOAL_SECONDS and not ours["n_wrong"] and not killed["n_fetched_twice"] + killed["n_lost"],
+        met=ours["seconds"] < GOAL_SECONDS and not n_wrong + killed["n_fetched_twice"] + killed["n_lost"],
         n_documents=n_documents,
-        whole=ours,
+        wholes=wholes,
         killed=killed,
     )
 
@@ -78,21 +84,21 @@ def pubmed_ids(n_documents: int) -> list[str]:
 
 def like_ncbi(seed: int) -> LiteratureServer:
     return LiteratureServer(
-        latency_seconds=0.3, requests_per_second=3, error_fraction=0.02, hang_fraction=0.01, seed=seed
+        latency_seconds=0.3, requests_per_second=3, error_fraction=0.02, hang_fraction=HANG_FRACTION, seed=seed
     )
 
 
-def measure_whole(path: Path, numbers: Sequence[str]) -> dict[str, float]:
+def measure_whole(path: Path, numbers: Sequence[str], seed: int) -> dict[str, float]:
     """Seconds of a whole run, from the first request to the last document in the store."""
-    with like_ncbi(SEED) as server:
+    with like_ncbi(seed) as server:
         said = run_side(__file__, ["--side", server.pubmed_url, str(path), str(len(numbers))])
-        n_refused, n_asked = server.n_refused, len(server.asked)
+        n_refused, n_hung, n_asked = server.n_refused, server.n_hung, len(server.asked)
     n_wrong = count_wrong(path, numbers)
     print(
-        f"  ours: {said['seconds']:.1f} s, {n_asked} requests, {n_refused} of them answered with 429, "
+        f"  ours: {said['seconds']:.1f} s, {n_asked} requests, {n_refused} answered with 429, {n_hung} never, "
         f"peak memory {said['peak_gib']} GiB, documents that are missing or not as they were sent: {n_wrong}"
     )
-    return {**said, "n_requests": n_asked, "n_429": n_refused, "n_wrong": n_wrong}
+    return {**said, "n_requests": n_asked, "n_429": n_refused, "n_hung": n_hung, "n_wrong": n_wrong}
 
 
 def measure_one_by_one(numbers: Sequence[str]) -> float:
@@ -100,7 +106,7 @@ def measure_one_by_one(numbers: Sequence[str]) -> float:
     import httpx
 
     times = []
-    with like_ncbi(SEED + 1) as server, httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+    with like_ncbi(SEED + N_WHOLE) as server, httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
         for number in numbers:
             began = time.monotonic()
             while not answered(client, server, number):
@@ -108,8 +114,13 @@ def measure_one_by_one(numbers: Sequence[str]) -> float:
             # No faster than 3 requests a second; a third of a second is what an answer takes anyway.
             time.sleep(max(0.0, 0.35 - (time.monotonic() - began)))
             times.append(time.monotonic() - began)
-    print(f"  one by one: {statistics.fmean(times):.3f} s a document (median {statistics.median(times):.3f} s)")
-    return statistics.fmean(times)
+    measured, n_hung = statistics.fmean(times), server.n_hung
+    counted = measured - n_hung / len(numbers) * TIMEOUT_SECONDS + HANG_FRACTION * TIMEOUT_SECONDS
+    print(
+        f"  one by one: {measured:.3f} s a document with {n_hung} of {len(numbers)} never answered, "
+        f"{counted:.3f} s with 1 % (median {statistics.median(times):.3f} s)"
+    )
+    return counted
 
 
 def answered(client: "object", server: LiteratureServer, number: str) -> bool:
@@ -127,7 +138,7 @@ def measure_killed(path: Path, numbers: Sequence[str], n_kills: int) -> dict[str
     draw = random.Random(SEED)
     share_seconds = len(numbers) / 200 / 3 / n_kills  # so that it cannot end before it was killed often enough
     n_twice, held = 0, set[str]()
-    with like_ncbi(SEED + 2) as server:
+    with like_ncbi(SEED + N_WHOLE + 1) as server:
         for kill in range(n_kills + 1):
             server.round = kill
             process = start(server, path, len(numbers))

@@ -61,6 +61,7 @@ def test_a_request_that_is_never_answered_ends_with_the_server() -> None:
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(server.url + EFETCH, data={"id": "1"}, timeout=0.05, trust_env=False)
         assert server.n_answered == {}
+        assert server.n_hung == 1
     assert threading.active_count() < 20
 
 

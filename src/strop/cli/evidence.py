@@ -1,4 +1,4 @@
-"""`strop evidence`: fetch documents."""
+"""`strop evidence`: `fetch` stands here, `index` and `search` beside it."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from strop.cli.arguments import Overrides, RecipePath
+from strop.cli.evidence_search import index, search
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,6 +63,10 @@ def fetch(
         _write_failures(failures, summary)
         out.print(f"failures: {failures}", soft_wrap=True)
     check_failures(summary, asked)
+
+
+for verb in (index, search):
+    evidence_app.command()(verb)
 
 
 def _sections(recipe: "Recipe", path: Path) -> tuple[Path, "Fetch"]:

@@ -25,6 +25,7 @@ def broken_rules(recipe: Recipe) -> list[Problem]:
         _text,
         _head,
         _evidence,
+        _retrieval,
     )
     return [problem for rule in rules for problem in rule(recipe)]
 

@@ -149,8 +149,9 @@ class LiteratureServer:
 
     Attributes:
         asked: Every request that arrived, in order.
-        n_answered: For every PubMed id, how many complete answers with it were sent.
+        n_answered: For every PubMed id, how many answers with its record were sent, or begun.
         n_refused: How many requests were answered with 429.
+        n_hung: How many requests of efetch were never answered.
         n_bytes: Bytes of bodies that were sent.
         round: A number that is noted with every request; the caller counts it up.
         pages: What is served under a path.
@@ -175,6 +176,7 @@ class LiteratureServer:
         self.asked: list[Asked] = []
         self.n_answered: Counter[str] = Counter()
         self.n_refused = 0
+        self.n_hung = 0
         self.n_bytes = 0
         self.round = 0
         self.pages: dict[str, Reply | Callable[[Asked], Reply]] = {}
@@ -228,8 +230,8 @@ class LiteratureServer:
         own = None if self.on_efetch is None else self.on_efetch(asked)
         return (records(*map(record_xml, asked.ids)), asked.ids) if own is None else (own, [])
 
-    def sent(self, ids: Iterable[str]) -> None:
-        """Note ids whose answer was sent completely."""
+    def note_answered(self, ids: Iterable[str]) -> None:
+        """Note ids whose records are sent."""
         with self._lock:
             self.n_answered.update(ids)
 
@@ -247,6 +249,7 @@ class LiteratureServer:
                 return Reply(b'{"error":"API rate limit exceeded"}', 429, {"Retry-After": "1"})
             self._latest.append(asked.at)
             drawn = self._draw.random()
+            self.n_hung += drawn < self._fractions[0]
         hang, error = self._fractions
         if drawn < hang:
             return Reply(hang=True)
@@ -285,8 +288,8 @@ def _handler(literature: LiteratureServer) -> type[BaseHTTPRequestHandler]:
                 literature.wait_until_stopped()
                 self.close_connection = True
                 return
+            literature.note_answered(ids)  # before it is sent: who has read it finds it counted
             self._send(reply)
-            literature.sent(ids)
 
         def _send(self, reply: Reply) -> None:
             self.send_response(reply.status)

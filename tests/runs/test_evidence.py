@@ -1,0 +1,216 @@
+"""Rows with evidence, from a file and a store of documents to labels of new rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import strop
+from strop.data.read import read_dataset
+from strop.errors import DataError, RecipeError
+from strop.evidence.store import DocumentStore
+from strop.recipe.load import resolve
+from strop.records.dataset import Dataset
+from strop.records.evidence import Document, Retrieved
+from strop.records.examples import Examples
+from strop.records.split import Split
+from strop.runs.check import check_recipe
+from strop.runs.gather_evidence import evidence_at_hand, gather_corpus
+from strop.runs.prepare import Prepared, prepare
+from strop.runs.train import training_rows
+from strop.text.tokenizer import TextTokenizer
+from strop.training.watch import Watchers
+
+N_ROWS = 48
+PROMPT = (
+    "{{ question }}{% for s in snippets %} # {{ s.text }}{% endfor %}{% for p in passages %} | {{ p.text }}{% endfor %}"
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Documents of all rows but one: the even ones speak of cats, the odd ones of dogs."""
+    path = tmp_path_factory.mktemp("evidence") / "store.sqlite"
+    with DocumentStore(path) as opened:
+        opened.put_many(
+            [
+                Document(
+                    f"pubmed:{row + 1}", "found", f"Page {row}", f"the {'cat' if row % 2 else 'dog'} sat on page {row}."
+                )
+                for row in range(N_ROWS - 1)
+            ]
+        )
+    return path
+
+
+@pytest.fixture(scope="module")
+def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every third answer is no."""
+    path = tmp_path_factory.mktemp("questions") / "questions.json"
+    rows = [
+        {
+            "id": f"q{row}",
+            "question": f"page {row} and loop {row * 7}",
+            "answer": "no" if row % 3 == 0 else "yes",
+            "documents": [str(row + 1)],
+            "snippets": [{"text": "python error" if row % 3 == 0 else "function loop", "document": str(row + 1)}],
+        }
+        for row in range(N_ROWS)
+    ]
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(questions: Path, store: Path, tiny_encoder: Path) -> dict[str, Any]:
+    return {
+        "name": "asked",
+        "data": {
+            "path": str(questions),
+            "text": "question",
+            "target": "answer",
+            "id": "id",
+            "documents": "documents",
+            "snippets": "snippets",
+        },
+        "split": {"near_duplicates": "ignore"},
+        "evidence": {
+            "store": str(store),
+            "prompt": PROMPT,
+            "passages": {"max_length_tokens": 16},
+            "retrieval": {"method": "bm25", "n_passages": 1},
+            "augmentation": {"labels": "rare"},
+        },
+        "text": {"max_length_tokens": 96},
+        "model": {"name": str(tiny_encoder), "precision": "float32"},
+        "stages": [{"epochs": 2, "learning_rate": 5e-3, "batch_size": 8}],
+        "evaluation": {"baselines": ["majority", "tfidf"]},
+    }
+
+
+@pytest.fixture(scope="module")
+def run(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> strop.Run:
+    return strop.fit(recipe, runs=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def prepared(run: strop.Run) -> Prepared:
+    return prepare(run.recipe, run.folder, Watchers())
+
+
+def text_of(examples: Examples, prepared: Prepared, window: int) -> str:
+    tokenizer = TextTokenizer.from_folder(prepared.located.folder).tokenizer
+    return str(tokenizer.decode(examples.window(window).tolist(), skip_special_tokens=True))
+
+
+def test_a_row_reads_its_question_its_snippets_and_its_own_documents(run: strop.Run, prepared: Prepared) -> None:
+    row = prepared.dataset.ids.tolist().index("q7")
+    assert prepared.tokenized.texts[row] == "page 7 and loop 49 # function loop | the cat sat on page 7."
+    (place,) = run.folder.evidence.iterdir()
+    retrieved = Retrieved.load(place)
+    assert len(retrieved.corpus) == N_ROWS - 1
+    (passage,) = retrieved.passages(row)
+    assert (passage.document, passage.start, passage.end, passage.title) == ("pubmed:8", 0, 22, "Page 7")
+
+
+def test_the_ledger_says_which_documents_have_no_text(run: strop.Run) -> None:
+    notes = [entry.what for entry in run.folder.ledger.entries()]
+    assert f"1 of {N_ROWS} documents have no text: 1 not fetched" in notes
+
+
+def test_only_rare_training_rows_are_split(run: strop.Run, prepared: Prepared) -> None:
+    (fold,) = prepared.split.folds()
+    training, rows = training_rows(run.recipe, prepared, fold)
+    train = prepared.dataset.rows_of(fold.train)
+    assert set(training.row_of_R.tolist()) == set(train.tolist())
+    label = prepared.dataset.target
+    assert label is not None
+    # The whole row, one piece with its snippets and one with its passages.
+    no_passage = prepared.dataset.rows_of([f"q{N_ROWS - 1}"])[0]
+    for row in train.tolist():
+        expected = 3 if label[row] == "no" and row != no_passage else 1
+        assert np.count_nonzero(training.row_of_R == row) == expected
+    assert len(rows) == training.examples.n_rows
+    number = np.flatnonzero(training.row_of_R == next(row for row in train if label[row] == "no"))
+    texts = [text_of(training.examples, prepared, int(at)) for at in number]
+    assert ["error" in text for text in texts] == [True, True, False]
+    assert ["sat" in text for text in texts] == [True, False, True]
+
+
+def test_a_run_with_evidence_is_continued_without_looking_up_again(run: strop.Run, recipe: dict[str, Any]) -> None:
+    again = strop.fit(recipe, runs=run.folder.path.parent)
+    np.testing.assert_array_equal(again.predictions.outputs_RL, run.predictions.outputs_RL)
+
+
+def test_new_rows_bring_documents_of_their_own(run: strop.Run) -> None:
+    new = [{"question": "page 3", "documents": ["4"], "snippets": ["python error"]}, {"question": "page 5"}]
+    assert set(run.predict(new)) <= {"yes", "no"}
+
+
+def test_pieces_are_averaged_where_the_recipe_says_so(recipe: dict[str, Any], tmp_path: Path) -> None:
+    evidence = {**recipe["evidence"], "predict": "pieces"}
+    stages = [{"epochs": 0.2, "learning_rate": 1e-3}]
+    found = strop.fit({**recipe, "evidence": evidence}, runs=tmp_path, stages=stages)
+    examples = prepare(found.recipe, found.folder, Watchers()).examples
+    n_windows_R = np.bincount(examples.row_W)
+    assert sorted(set(n_windows_R.tolist())) == [1, 2]
+
+
+def test_check_counts_what_stands_in_the_file_and_fetches_nothing(recipe: dict[str, Any]) -> None:
+    checked = check_recipe(resolve(recipe))
+    assert checked.audit.n_rows == N_ROWS
+    dataset = read_dataset(resolve(recipe).data, normalize=True, seed=0).dataset
+    assert [len(one.snippets) for one in evidence_at_hand(resolve(recipe), dataset)] == [1] * N_ROWS
+
+
+def test_without_any_text_there_is_nothing_to_search(
+    recipe: dict[str, Any], tmp_path: Path, tiny_encoder: Path
+) -> None:
+    asked = resolve(recipe, [f"evidence.store={tmp_path / 'empty.sqlite'}"])
+    dataset = read_dataset(asked.data, normalize=True, seed=0).dataset
+    assert asked.evidence is not None
+    with pytest.raises(DataError, match="there must be passages to search") as caught:
+        gather_corpus(asked.evidence, dataset, TextTokenizer.from_folder(tiny_encoder), Watchers())
+    assert "none: no document of these rows has text" in str(caught.value)
+
+
+def test_snippets_of_all_rows_can_be_searched(recipe: dict[str, Any], tiny_encoder: Path) -> None:
+    asked = resolve(recipe, ["evidence.retrieval.corpus=snippets", "evidence.retrieval.source=all"])
+    dataset = read_dataset(asked.data, normalize=True, seed=0).dataset
+    assert asked.evidence is not None
+    corpus, entries = gather_corpus(asked.evidence, dataset, TextTokenizer.from_folder(tiny_encoder), Watchers())
+    assert {one.text for one in corpus} == {"python error", "function loop"}
+    assert {one.document for one in corpus} == {f"pubmed:{row + 1}" for row in range(N_ROWS)}
+    assert entries == ()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["evidence=null"], "data.documents: evidence is read only where the recipe says how"),
+        (["data.documents=null", "data.snippets=null"], "evidence: a row's evidence must come from a column"),
+        (
+            ['text.template="{{ question }}"'],
+            "text.template: text and evidence are put together by evidence.prompt alone",
+        ),
+        (["data.documents=null"], "evidence.retrieval.corpus: documents to be searched must come from a column"),
+        (["evidence.retrieval.corpus=snippets"], "evidence.retrieval.source: snippets are searched across all rows"),
+        (["evidence.augmentation=null", "evidence.predict=pieces"], "evidence.predict: pieces must be described"),
+    ],
+)
+def test_what_does_not_fit_together_is_said(recipe: dict[str, Any], overrides: list[str], words: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        resolve(recipe, overrides)
+    assert words in str(caught.value)
+
+
+def test_a_row_of_the_test_part_is_never_trained_on(run: strop.Run, prepared: Prepared) -> None:
+    split = Split.load(run.folder.split)
+    (fold,) = split.folds()
+    training, _ = training_rows(run.recipe, prepared, fold)
+    trained_on = set(prepared.dataset.ids[training.row_of_R].tolist())
+    assert trained_on.isdisjoint(split.test.tolist())
+    assert trained_on.isdisjoint(fold.validation.tolist())
+    assert Dataset.load(run.folder.sealed_data).snippets is not None
