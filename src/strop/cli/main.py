@@ -9,6 +9,7 @@ from strop.cli.check import check
 from strop.cli.compare import compare
 from strop.cli.ensemble import ensemble
 from strop.cli.evaluate import evaluate
+from strop.cli.evidence import evidence_app
 from strop.cli.fit import fit
 from strop.cli.predict import predict
 from strop.cli.report import report
@@ -48,6 +49,7 @@ def _options(
 
 for verb in (check, fit, evaluate, predict, compare, blend, ensemble, report, schema):
     app.command()(verb)
+app.add_typer(evidence_app, name="evidence")
 
 
 def main() -> None:
