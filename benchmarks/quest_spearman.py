@@ -12,7 +12,6 @@ chose the checkpoint. `--without-metadata` trains the same again without categor
 import argparse
 import os
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +47,8 @@ def main() -> None:
     say_machine(__doc__.splitlines()[0])
     with tempfile.TemporaryDirectory() as work:
         runs = asked.runs or Path(work)
-        began = time.monotonic()
         run = fit_quest("quest", runs, quick=asked.quick)
-        minutes = (time.monotonic() - began) / 60
+        minutes = minutes_of(run)
         found = {"raw": show("raw", run.scores.model), "snapped": show("snapped", run.scores.treated[0].scores)}
         gain = run.scores.treated[0].gain
         print(f"  gain of the grids: {gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]")
@@ -89,6 +87,7 @@ def fit_quest(name: str, runs: Path, *, quick: bool, **data: Any) -> Any:
             "text": ["question_title", "question_body", "answer"],
             "targets": ["question_*", "answer_*"],
             "target_range": [0, 1],
+            "target_scale": "rank",
             "id": "qa_id",
             "group": "question_title",
             "categorical": ["category", "host"],
@@ -116,6 +115,15 @@ def show(what: str, system: Any) -> float:
     score = system.metrics["spearman"]
     print(f"  {what}: {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]", flush=True)
     return float(score.value)
+
+
+def minutes_of(run: Any) -> float:
+    """Minutes of all stations; of training what its stages count, which go on counting after a kill."""
+    from strop.records.files import read_json
+
+    seconds = {name: spent for name, spent in run.folder.read_about()["seconds"].items() if name != "train"}
+    ended = [read_json(path)["seconds"] for path in sorted(run.folder.path.glob("folds/*/stages/*/ended.json"))]
+    return float(sum(seconds.values()) + sum(ended)) / 60
 
 
 def restricted(run: Any) -> Any:

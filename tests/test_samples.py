@@ -1,18 +1,29 @@
 """The small data sets that come with the repository hold what their README says."""
 
 import csv
+import json
+import re
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-ANSWER_QUALITY = Path(__file__).resolve().parents[1] / "samples" / "answer-quality"
+from strop.evidence.addresses import read_address
+
+SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+ANSWER_QUALITY = SAMPLES / "answer-quality"
+YES_NO = SAMPLES / "yes-no"
 TARGETS = ("answer_helpful", "answer_complete", "answer_polite", "question_clear", "question_is_howto")
 COLUMNS = ("id", "thread", "question", "answer", "topic", "answerer_answers", *TARGETS)
 # Means of three ratings, each 0, 0.5 or 1.
 RATINGS = ("0", "0.167", "0.333", "0.5", "0.667", "0.833", "1")
 
+FIELDS = ("id", "question", "answer", "note", "snippets", "documents")
+NEGATION = re.compile(r"\b(no|not|never|cannot|nor|neither)\b", re.IGNORECASE)
+
 Rows = list[dict[str, str]]
+Questions = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +125,77 @@ def test_polite_is_not_helpful_as_often_as_the_readme_says(pairs: Rows) -> None:
 def test_eight_threads_at_most_ask_for_a_procedure(pairs: Rows) -> None:
     asking = {row["thread"] for row in pairs if row["question_is_howto"] and float(row["question_is_howto"]) > 0.5}
     assert len(asking) == 8
+
+
+@pytest.fixture(scope="module")
+def questions() -> Questions:
+    content: Questions = json.loads((YES_NO / "questions.json").read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture(scope="module")
+def yes_no_readme() -> str:
+    return (YES_NO / "README.md").read_text(encoding="utf-8")
+
+
+def test_questions_are_plain_json_with_the_fields_of_the_readme(questions: Questions, yes_no_readme: str) -> None:
+    raw = (YES_NO / "questions.json").read_bytes()
+    assert not raw.startswith(b"\xef\xbb\xbf")
+    assert b"\r" not in raw
+    assert all(tuple(row) == FIELDS for row in questions)
+    assert all(tuple(one) == ("text", "document", "title") for row in questions for one in row["snippets"])
+    for field in FIELDS:
+        assert f"| `{field}` |" in yes_no_readme
+
+
+def test_questions_are_numbered_and_none_comes_twice(questions: Questions) -> None:
+    assert [row["id"] for row in questions] == [f"y{number:03d}" for number in range(1, 139)]
+    assert len({" ".join(row["question"].casefold().split()) for row in questions}) == 138
+    assert all(row["question"].endswith("?") and row["documents"] == [] for row in questions)
+
+
+def test_answers_are_as_many_as_the_readme_says(questions: Questions, yes_no_readme: str) -> None:
+    counts = Counter(row["answer"] for row in questions)
+    assert f"| questions | {counts['yes']} | {counts['no']} | {counts.total()} |" in yes_no_readme
+    negated = Counter(
+        row["answer"] for row in questions if any(NEGATION.search(one["text"]) for one in row["snippets"])
+    )
+    assert f"neither) | {negated['yes']} | {negated['no']} | {negated.total()} |" in yes_no_readme
+    assert counts.keys() == {"yes", "no"}
+    assert counts["yes"] / counts.total() == pytest.approx(0.65, abs=0.005)
+
+
+def test_snippets_are_as_many_as_the_readme_says(questions: Questions, yes_no_readme: str) -> None:
+    n_snippets = Counter(len(row["snippets"]) for row in questions)
+    assert f"| questions | {' | '.join(str(n_snippets[count]) for count in (1, 2, 3, 4))} | 138 |" in yes_no_readme
+    snippets = [(one["document"], one["text"]) for row in questions for one in row["snippets"]]
+    assert (len(snippets), len(set(snippets))) == (315, 190)
+    assert all(len({one["text"] for one in row["snippets"]}) == len(row["snippets"]) for row in questions)
+
+
+def test_questions_and_snippets_are_as_long_as_the_readme_says(questions: Questions) -> None:
+    n_words = [len(row["question"].split()) for row in questions]
+    assert (min(n_words), max(n_words)) == (5, 22)
+    n_words = [len(one["text"].split()) for row in questions for one in row["snippets"]]
+    assert (min(n_words), max(n_words)) == (5, 23)
+
+
+def test_documents_of_snippets_are_addresses_of_66_notes_with_a_title_each(questions: Questions) -> None:
+    titles = {(one["document"], one["title"]) for row in questions for one in row["snippets"]}
+    assert {address for address, _ in titles} == {f"https://example.org/notes/{number}" for number in range(1, 67)}
+    assert len(titles) == 66
+    assert all(read_address(address).canonical == address for address, _ in titles)
+
+
+def test_every_question_has_a_snippet_of_its_note(questions: Questions) -> None:
+    for row in questions:
+        address = f"https://example.org/notes/{int(row['note'][1:])}"
+        assert address in [one["document"] for one in row["snippets"]]
+
+
+def test_opposite_questions_are_on_as_many_notes_as_the_readme_says(questions: Questions) -> None:
+    answers: dict[str, list[str]] = defaultdict(list)
+    for row in questions:
+        answers[row["note"]].append(row["answer"])
+    assert Counter(len(of_note) for of_note in answers.values()) == {1: 4, 2: 52, 3: 10}
+    assert sum(len(set(of_note)) == 2 for of_note in answers.values()) == 47

@@ -153,7 +153,8 @@ def test_a_question_or_judge_and_not_both(recipe: Path) -> None:
 def test_what_the_recipe_must_have(recipe: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(recipe.read_text(encoding="utf-8"))
     without = tmp_path / "without.yaml"
-    without.write_text(yaml.safe_dump({**content, "evidence": None}), encoding="utf-8")
+    data = {name: value for name, value in content["data"].items() if name not in ("documents", "snippets")}
+    without.write_text(yaml.safe_dump({**content, "data": data, "evidence": None}), encoding="utf-8")
     error = refused("search", str(without), "today")
     assert isinstance(error, RecipeError)
     assert error.problems[0].must == "the recipe must say what documents are searched"

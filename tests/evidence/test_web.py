@@ -112,12 +112,14 @@ def test_a_host_has_its_own_limit(literature: LiteratureServer, fetched: Fetched
         for server in (literature, other):
             server.pages |= {f"/{number}": html("<p>x") for number in range(4)}
         urls = [f"{server.url}/{number}" for number in range(4) for server in (literature, other)]
-        assert fetched(*urls, requests_per_second=20, pages_per_second=20).n_by_status == {"found": 8}
+        assert fetched(*urls, requests_per_second=10, pages_per_second=10).n_by_status == {"found": 8}
         for server in (literature, other):
             times = [asked.at for asked in server.asked]
             assert len(times) == 5
-            assert times[-1] - times[0] >= 0.19
-        assert max(a.at for a in literature.asked) - min(a.at for a in other.asked) < 0.6
+            assert times[-1] - times[0] >= 0.3
+        # Neither waits for the other.
+        assert other.asked[0].at < literature.asked[-1].at
+        assert literature.asked[0].at < other.asked[-1].at
 
 
 def test_redirects_are_followed_and_the_first_address_is_kept(page: Page, literature: LiteratureServer) -> None:

@@ -135,6 +135,7 @@ def own_documents(dataset: Dataset) -> list[tuple[str, ...]]:
 def _documents(evidence: Evidence, dataset: Dataset, watcher: Watcher) -> tuple[list[Document], tuple[Entry, ...]]:
     """Documents of all rows, those with text and those without."""
     addresses = list(dict.fromkeys(address for row in own_documents(dataset) for address in row))
+    mended: tuple[Entry, ...] = ()
     with DocumentStore(Path(evidence.store)) as store:
         if evidence.fetch is not None:
             from strop.evidence.fetch import check_failures, fetch_documents
@@ -142,11 +143,12 @@ def _documents(evidence: Evidence, dataset: Dataset, watcher: Watcher) -> tuple[
             watcher.station_began("fetching documents")
             summary = fetch_documents(addresses, evidence.fetch, store, progress=watcher.rows_done)
             check_failures(summary, evidence.fetch)
+            mended = tuple(Entry("cleaned", "evidence", note) for note in summary.notes)
         stored = store.get_many(addresses)
     without = [address for address in addresses if address not in stored or not stored[address].text]
     documents = [stored[address] for address in addresses if address in stored]
     if not without:
-        return documents, ()
+        return documents, mended
     reasons: dict[str, int] = {}
     for address in without:
         reason = stored[address].status if address in stored else "not fetched"
@@ -154,7 +156,8 @@ def _documents(evidence: Evidence, dataset: Dataset, watcher: Watcher) -> tuple[
     what = f"{len(without)} of {len(addresses)} documents have no text: " + ", ".join(
         f"{count} {reason}" for reason, count in sorted(reasons.items())
     )
-    return documents, (Entry("note", "evidence", what, details={"documents": without}),)
+    details = {one: stored[one].reason if one in stored else "not fetched" for one in without}
+    return documents, (*mended, Entry("note", "evidence", what, details={"documents": details}))
 
 
 def _search(recipe: Recipe, corpus: Sequence[Passage], dataset: Dataset, watcher: Watcher) -> list[list[Found]]:
