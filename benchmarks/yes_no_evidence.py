@@ -53,7 +53,7 @@ SPLIT_RARE = {"pieces": "by_source", "labels": "rare"}
 SYSTEMS: dict[str, dict[str, Any]] = {
     "question only": {},
     "snippets": {"evidence": WITH_SNIPPETS},
-    "retrieved alone": {"evidence": {"prompt": PASSAGES_ALONE, "retrieval": LOOKED_UP}},
+    "retrieved alone": {"evidence": {"prompt": PASSAGES_ALONE, "retrieval": {**LOOKED_UP, "find_own_snippets": True}}},
     "snippets and retrieved": {"evidence": WITH_PASSAGES},
     "augmented": {"evidence": {**WITH_PASSAGES, "augmentation": SPLIT_RARE}},
     "windows": {

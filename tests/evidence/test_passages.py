@@ -107,7 +107,7 @@ def test_a_missing_library_is_named_with_what_installs_it(
     with pytest.raises(MachineError) as raised:
         cut_passages([document("Please.")], Passages(), words)
     (problem,) = raised.value.problems
-    assert problem.must == "passages are cut, indexed and looked up with the library sentencex"
+    assert problem.must == "documents are fetched, cut, indexed and searched with the library sentencex"
     assert problem.do == "install it with `pip install 'strop[evidence]'`"
 
 

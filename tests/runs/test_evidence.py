@@ -186,6 +186,42 @@ def test_snippets_of_all_rows_can_be_searched(recipe: dict[str, Any], tiny_encod
     assert entries == ()
 
 
+def test_own_snippets_are_not_found_once_more(recipe: dict[str, Any], tmp_path: Path) -> None:
+    retrieval = {"corpus": "snippets", "source": "all", "method": "bm25", "n_passages": 4}
+    questions = tmp_path / "questions.json"
+    rows = [
+        {"id": f"q{row}", "question": f"cat dog page {row}", "answer": "no" if row % 2 else "yes", "snippets": [text]}
+        for row, text in enumerate(["the cat", "the dog", "a cat and a dog", "a page"] * 6)
+    ]
+    questions.write_text(json.dumps(rows), encoding="utf-8")
+    data = {**recipe["data"], "path": str(questions), "documents": None}
+    stages = [{"epochs": 0.2, "learning_rate": 1e-3}]
+    for finds_own in (False, True):
+        evidence = {**recipe["evidence"], "retrieval": {**retrieval, "find_own_snippets": finds_own}}
+        asked = {**recipe, "name": f"own-{finds_own}", "data": data, "evidence": evidence, "stages": stages}
+        found = strop.fit(asked, runs=tmp_path)
+        (place,) = found.folder.evidence.iterdir()
+        at = prepare(found.recipe, found.folder, Watchers()).dataset.ids.tolist().index("q0")
+        texts = {one.text for one in Retrieved.load(place).passages(at)}
+        assert ("the cat" in texts) == finds_own
+        assert {"the dog", "a cat and a dog", "a page"} <= texts
+
+
+def test_check_says_what_the_store_has_and_refuses_where_there_is_nothing(
+    recipe: dict[str, Any], tmp_path: Path
+) -> None:
+    said = [entry.what for entry in check_recipe(resolve(recipe)).entries]
+    assert f"{N_ROWS - 1} of {N_ROWS} documents are in the store with their text" in said
+    nowhere = tmp_path / "nowhere.sqlite"
+    with pytest.raises(DataError, match="there must be documents to search") as caught:
+        check_recipe(resolve(recipe, [f"evidence.store={nowhere}"]))
+    assert f"none of {N_ROWS} documents is in {nowhere}" in str(caught.value)
+    assert not nowhere.exists()
+    fetched = resolve(recipe, [f"evidence.store={nowhere}", "evidence.fetch.contact=me@example.org"])
+    said = [entry.what for entry in check_recipe(fetched).entries]
+    assert f"0 of {N_ROWS} documents are in the store with their text; {N_ROWS} would be fetched" in said
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

@@ -20,7 +20,7 @@ def evidence_library(name: str) -> Any:
     except ImportError as error:
         problem = Problem(
             where="evidence",
-            must=f"passages are cut, indexed and looked up with the library {name.partition('.')[0]}",
+            must=f"documents are fetched, cut, indexed and searched with the library {name.partition('.')[0]}",
             came=str(error),
             do="install it with `pip install 'strop[evidence]'`",
         )

@@ -57,7 +57,9 @@ class Retrieval(Section):
     corpus: Literal["documents", "snippets"] = "documents"
     """Search the passages of documents, or take the snippets of all rows for passages."""
     source: Literal["own", "all"] = "own"
-    """Search the row's own documents or snippets, or those of all rows."""
+    """Search the row's own documents, or what all rows have."""
+    find_own_snippets: bool = False
+    """Whether a row's own snippets, which it is given anyway, may be found among the snippets of all rows."""
     method: Literal["bm25", "dense", "fused"] = "fused"
     """By words (BM25), by sentence embeddings, or both, fused by reciprocal rank."""
     n_passages: Count = 5

@@ -17,7 +17,7 @@ from strop.records.audit import Audit
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.split import Split
-from strop.runs.gather_evidence import evidence_at_hand
+from strop.runs.gather_evidence import documents_at_hand, evidence_at_hand
 from strop.runs.prepare import audit_rows
 from strop.runs.tokenize import tokenize
 from strop.runs.trainable import must_be_trainable
@@ -59,6 +59,7 @@ def check_recipe(recipe: Recipe) -> Checked:
     result = make_split(read.dataset, recipe.split, recipe.seed)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
     of_rows = None if recipe.evidence is None else evidence_at_hand(recipe, read.dataset)
+    about_evidence = () if recipe.evidence is None else documents_at_hand(recipe, read.dataset)
     tokenized = tokenize(recipe, read.dataset, tokenizer, of_rows)
     examples = tokenized.examples
     audit = audit_rows(read.dataset, result.clusters, result.split, examples)
@@ -74,7 +75,7 @@ def check_recipe(recipe: Recipe) -> Checked:
         on_cpu=gpu_gib is None,
     )
     entries = without_sealed_ids((*read.entries, *result.entries), result.split)
-    entries += tokenized.entries
+    entries += (*about_evidence, *tokenized.entries)
     return Checked(audit, result.split, label_of, entries, located, memory)
 
 

@@ -54,6 +54,37 @@ def evidence_at_hand(recipe: Recipe, dataset: Dataset) -> list[RowEvidence]:
     return [RowEvidence(snippets=row) for row in _snippets(dataset)]
 
 
+def documents_at_hand(recipe: Recipe, dataset: Dataset) -> tuple[Entry, ...]:
+    """How many documents the store has already; nothing is written or fetched.
+
+    Raises:
+        DataError: There are none, and the recipe does not say how to fetch them.
+    """
+    evidence = _section(recipe)
+    if evidence.retrieval is None or evidence.retrieval.corpus == "snippets":
+        return ()
+    addresses = list(dict.fromkeys(address for row in own_documents(dataset) for address in row))
+    path, stored = Path(evidence.store), {}
+    if path.exists():
+        with DocumentStore(path) as store:
+            stored = store.statuses(addresses)
+    n_found = sum(status == "found" for status in stored.values())
+    if not n_found and evidence.fetch is None:
+        problem = Problem(
+            where="evidence.store",
+            must="there must be documents to search, or the recipe must say how to fetch them",
+            came=f"none of {len(addresses)} documents is in {path}",
+            do="add evidence.fetch with a contact address of yours, or search the rows' snippets "
+            "(evidence.retrieval.corpus=snippets)",
+        )
+        raise DataError(problem)
+    what = f"{n_found} of {len(addresses)} documents are in the store with their text"
+    n_unknown = len(addresses) - len(stored)
+    if evidence.fetch is not None:
+        what += f"; {n_unknown} would be fetched"
+    return (Entry("note", "evidence", what),)
+
+
 def evidence_of_new_rows(
     recipe: Recipe, folder: RunFolder, rows: Dataset, tokenizer: TextTokenizer, watcher: Watcher
 ) -> list[RowEvidence]:
@@ -143,7 +174,7 @@ def _documents(evidence: Evidence, dataset: Dataset, watcher: Watcher) -> tuple[
             watcher.station_began("fetching documents")
             summary = fetch_documents(addresses, evidence.fetch, store, progress=watcher.rows_done)
             check_failures(summary, evidence.fetch)
-            mended = tuple(Entry("cleaned", "evidence", note) for note in summary.notes)
+            mended = tuple(Entry("cleaned", "evidence", f"{one}: {note}") for one, note in summary.notes.items())
         stored = store.get_many(addresses)
     without = [address for address in addresses if address not in stored or not stored[address].text]
     documents = [stored[address] for address in addresses if address in stored]
@@ -168,5 +199,20 @@ def _search(recipe: Recipe, corpus: Sequence[Passage], dataset: Dataset, watcher
     watcher.station_began("indexing passages")
     index = index_passages(recipe, evidence, corpus, progress=watcher.rows_done)
     watcher.station_began("looking up passages")
-    is_own = index.retrieval.source == "own"
-    return index.search(dataset.joined_texts().tolist(), own=own_documents(dataset) if is_own else None)
+    questions = dataset.joined_texts().tolist()
+    if index.retrieval.corpus == "documents":
+        return index.search(questions, own=own_documents(dataset) if index.retrieval.source == "own" else None)
+    if index.retrieval.find_own_snippets:
+        return index.search(questions)
+    own = [{one.text for one in row} for row in _snippets(dataset)]
+    wanted = index.retrieval.n_passages
+    # So many more that enough are left without the row's own.
+    n_asked = wanted + max(map(len, own), default=0)
+    asked = index.retrieval.model_copy(
+        update={"n_passages": n_asked, "n_candidates": max(n_asked, index.retrieval.n_candidates)}
+    )
+    found = replace(index, retrieval=asked).search(questions)
+    return [
+        [one for one in of_row if one.passage.text not in texts][:wanted]
+        for of_row, texts in zip(found, own, strict=True)
+    ]
