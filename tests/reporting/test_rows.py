@@ -3,7 +3,7 @@ import pytest
 
 from strop.records.dataset import Dataset, strings
 from strop.records.predictions import Predictions
-from strop.reporting.rows import MOST_CHARACTERS, conflicts, shown_text, worst_errors
+from strop.reporting.rows import MOST_CHARACTERS, conflicts, shown_text, with_evidence, worst_errors
 
 
 def rows_of(texts: list[str], labels: list[str]) -> Dataset:
@@ -45,7 +45,7 @@ def test_the_worst_errors_come_first() -> None:
         np.zeros(4, dtype=np.bool_),
         np.full(4, -1),
     )
-    errors = worst_errors(predictions, rows_of(["t0", "t1", "t2", "t3"], ["b", "b", "b", "unknown"]), most=2)
+    errors = worst_errors(predictions, rows_of(["t0", "t1", "t2", "t3"], ["b", "b", "b", "unknown"]), {}, most=2)
     assert [(error.row_id, error.truth, error.predicted) for error in errors] == [
         ("r3", "unknown", "a"),
         ("r1", "b", "a"),
@@ -64,3 +64,11 @@ def test_equal_texts_with_different_labels_are_conflicts() -> None:
 
 def test_rows_without_labels_have_no_conflicts() -> None:
     assert conflicts(Dataset(strings(["1", "2"]), {"text": strings(["x", "x"])})) == []
+
+
+def test_an_error_shows_all_that_the_model_read() -> None:
+    own = shown_text("is it so?")
+    assert with_evidence(own, None) == own
+    found = with_evidence(own, "is it so? it is not.")
+    assert (found.short, found.whole, found.n_left_out) == ("is it so?", "is it so? it is not.", 0)
+    assert with_evidence(own, "word " * 5000).n_left_out == 5000

@@ -16,6 +16,7 @@ from strop.records.dataset import Dataset
 from strop.records.evidence import Document, Retrieved
 from strop.records.examples import Examples
 from strop.records.split import Split
+from strop.reporting.material import read_material
 from strop.runs.check import check_recipe
 from strop.runs.gather_evidence import evidence_at_hand, gather_corpus
 from strop.runs.prepare import Prepared, prepare
@@ -142,6 +143,14 @@ def test_only_rare_training_rows_are_split(run: strop.Run, prepared: Prepared) -
 def test_a_run_with_evidence_is_continued_without_looking_up_again(run: strop.Run, recipe: dict[str, Any]) -> None:
     again = strop.fit(recipe, runs=run.folder.path.parent)
     np.testing.assert_array_equal(again.predictions.outputs_RL, run.predictions.outputs_RL)
+
+
+def test_the_report_shows_what_the_model_read_and_nothing_of_sealed_rows(run: strop.Run, prepared: Prepared) -> None:
+    material = read_material(run.folder)
+    texts = dict(zip(prepared.dataset.ids.tolist(), prepared.tokenized.texts.tolist(), strict=True))
+    sealed = set(prepared.split.test.tolist())
+    assert material.texts_read == {row_id: text for row_id, text in texts.items() if row_id not in sealed}
+    assert not any(texts[row_id] in run.folder.report.read_text(encoding="utf-8") for row_id in sealed)
 
 
 def test_new_rows_bring_documents_of_their_own(run: strop.Run) -> None:

@@ -14,6 +14,9 @@ from strop.errors import Problem, RunError
 from strop.records.files import clear_leftovers, no_space_is_said, read_json, write_json
 from strop.records.ledger import Ledger
 
+# In a folder of `examples`: what the model reads of every row, in words.
+TEXTS_READ = "texts.json"
+
 
 @dataclass(frozen=True)
 class RunFolder:

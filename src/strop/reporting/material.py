@@ -1,7 +1,7 @@
 """Everything a report or a model card is made from, read from the run folder alone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from strop.recipe.load import read_recipe
@@ -11,7 +11,7 @@ from strop.records.dataset import Dataset
 from strop.records.files import read_json
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
-from strop.records.run_folder import RunFolder
+from strop.records.run_folder import TEXTS_READ, RunFolder
 from strop.records.scores import Against, Difference, Scores
 from strop.records.split import Split
 from strop.reporting.history import StageHistory, read_histories
@@ -33,6 +33,7 @@ class Material:
         scores: Scores by part, the one to be judged by first: test if it was opened, then validation or out of fold.
         predictions: The model's predictions of rows that are not sealed and that it was not trained on.
         histories: Training, one entry a stage and fold.
+        texts_read: What the model read of rows that are not sealed, by id, where that is more than stands in `dataset`.
         against: How the run compares with others, where the report was asked to show that.
     """
 
@@ -48,6 +49,7 @@ class Material:
     predictions: Predictions | None
     histories: tuple[StageHistory, ...]
     against: tuple[Against, ...] = ()
+    texts_read: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def predicts_values(self) -> bool:
@@ -95,12 +97,21 @@ def read_material(folder: RunFolder) -> Material:
         predictions=_read_open_predictions(folder, dataset),
         histories=read_histories(folder, recipe, about),
         against=_read_against(folder),
+        texts_read={} if recipe.evidence is None else _read_texts(folder, dataset),
     )
 
 
 def _read_scores(folder: RunFolder, *, test_was_opened: bool) -> tuple[Scores, ...]:
     paths = sorted(folder.scores.glob("*.json"), key=lambda path: (path.stem != "test", path.stem))
     return tuple(Scores.load(path) for path in paths if path.stem != "test" or test_was_opened)
+
+
+def _read_texts(folder: RunFolder, dataset: Dataset | None) -> dict[str, str]:
+    """Texts with their evidence; of rows that are not sealed alone."""
+    shown = set() if dataset is None else set(dataset.ids.tolist())
+    kept = [read_json(path) for path in folder.examples.glob(f"*/{TEXTS_READ}")]
+    pairs = ((row_id, text) for one in kept for row_id, text in zip(one["ids"], one["texts"], strict=True))
+    return {row_id: text for row_id, text in pairs if row_id in shown}
 
 
 def _read_against(folder: RunFolder) -> tuple[Against, ...]:

@@ -182,7 +182,7 @@ def _errors(material: Material) -> list[ShownError] | None:
     predictions, dataset = material.predictions, material.dataset
     if predictions is None or dataset is None or dataset.target is None:
         return None
-    return worst_errors(predictions, dataset)
+    return worst_errors(predictions, dataset, material.texts_read)
 
 
 def _model_line(material: Material) -> str:

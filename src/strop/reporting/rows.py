@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,12 +80,23 @@ def shown_text(text: str) -> ShownText:
     return ShownText(f"{at_word} …", visible, n_left_out)
 
 
-def worst_errors(predictions: Predictions, dataset: Dataset, most: int = MOST_ERRORS) -> list[ShownError]:
+def with_evidence(shown: ShownText, text_read: str | None) -> ShownText:
+    """A row's own text for its short form, and all that the model read of it for the whole."""
+    if text_read is None:
+        return shown
+    whole = shown_text(text_read)
+    return ShownText(shown.short, whole.whole or whole.short, whole.n_left_out)
+
+
+def worst_errors(
+    predictions: Predictions, dataset: Dataset, texts_read: Mapping[str, str], most: int = MOST_ERRORS
+) -> list[ShownError]:
     """The wrongly predicted rows with the largest log loss, worst first.
 
     Args:
         predictions: Of rows in the dataset.
         dataset: Rows with labels; a row whose label was never learnt counts with probability 0.
+        texts_read: What the model read of a row, by id, where that is more than its text.
         most: How many at most.
     """
     rows = dataset.select(predictions.ids)
@@ -108,7 +120,7 @@ def worst_errors(predictions: Predictions, dataset: Dataset, most: int = MOST_ER
             p_predicted=float(probabilities_RL[at].max()),
             p_truth=p_truth,
             log_loss=loss,
-            text=shown_text(texts[at]),
+            text=with_evidence(shown_text(texts[at]), texts_read.get(str(rows.ids[at]))),
         )
         for loss, at, p_truth in errors[:most]
     ]

@@ -24,10 +24,10 @@ from strop.records.audit import Audit
 from strop.records.dataset import Dataset, Strings
 from strop.records.examples import Examples
 from strop.records.files import write_text
-from strop.records.run_folder import RunFolder
+from strop.records.run_folder import TEXTS_READ, RunFolder
 from strop.records.split import Split
 from strop.runs.gather_evidence import gather_evidence
-from strop.runs.tokenize import DONE, Tokenized, load_tokenized, save_tokenized, tokenize
+from strop.runs.tokenize import Tokenized, load_tokenized, save_tokenized, tokenize
 from strop.tasks import TASKS
 from strop.tasks.task import Task
 from strop.text.coverage import token_coverage
@@ -191,7 +191,7 @@ def _tokenized(
     if recipe.evidence is not None:
         of_rows = gather_evidence(recipe, folder, dataset, tokenizer, watcher)
     place = folder.examples / _key(recipe, dataset, of_rows, located)
-    if (place / DONE).exists():
+    if (place / TEXTS_READ).exists():
         return load_tokenized(place)
     watcher.station_began("tokenizing")
     tokenized = tokenize(recipe, dataset, tokenizer, of_rows)

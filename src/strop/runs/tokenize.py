@@ -13,12 +13,11 @@ from strop.records.dataset import Dataset, Strings, strings
 from strop.records.examples import Examples
 from strop.records.files import read_json, write_json
 from strop.records.ledger import Entry
+from strop.records.run_folder import TEXTS_READ
 from strop.text.parts import make_part_examples, part_cut_entries
 from strop.text.template import render_texts
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import cut_entries, make_examples, own_tokens
-
-DONE = "texts.json"
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,8 @@ def save_tokenized(tokenized: Tokenized, place: Path) -> None:
         tokenized.pieces.examples.save(place / "pieces.arrow")
     row_of_P = None if tokenized.pieces is None else tokenized.pieces.row_of_P.tolist()
     # Written last: where it stands the others stand too.
-    write_json(place / DONE, {"texts": tokenized.texts.tolist(), "row_of_piece": row_of_P})
+    ids = tokenized.examples.ids.tolist()
+    write_json(place / TEXTS_READ, {"ids": ids, "texts": tokenized.texts.tolist(), "row_of_piece": row_of_P})
 
 
 def load_tokenized(place: Path) -> Tokenized:
@@ -104,7 +104,7 @@ def load_tokenized(place: Path) -> Tokenized:
     Raises:
         RunError: A file is missing or damaged.
     """
-    about = read_json(place / DONE)
+    about = read_json(place / TEXTS_READ)
     pieces = None
     if about["row_of_piece"] is not None:
         pieces = PieceExamples(Examples.load(place / "pieces.arrow"), np.asarray(about["row_of_piece"], dtype=np.intp))
