@@ -120,6 +120,15 @@ def test_predict_keeps_all_rows_and_columns(run: Path, tmp_path: Path) -> None:
         assert row["predicted"] == labels[shares.index(max(shares))]
 
 
+def test_predict_replaces_neither_the_new_rows_nor_the_data_of_the_run(run: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_text("text\nhow do i stop a loop\n", encoding="utf-8")
+    done = strop("predict", str(run), str(rows), "-o", str(rows))
+    assert done.returncode == 3
+    assert "labelled rows must not replace the rows that are read" in " ".join(done.stderr.split())
+    assert rows.read_text(encoding="utf-8") == "text\nhow do i stop a loop\n"
+
+
 def test_predict_says_which_labels_the_model_does_not_know(run: Path, tmp_path: Path) -> None:
     rows = tmp_path / "new.csv"
     rows.write_text("text,label\nthe cat sat,nonsense\n", encoding="utf-8")

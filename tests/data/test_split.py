@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strop.data.split import make_split
+from strop.data.split import make_split, must_learn_two_classes
 from strop.errors import DataError
 from strop.recipe.sections import SplitPlan
 from strop.records.dataset import Dataset, strings
-from strop.records.split import PARTS
+from strop.records.split import PARTS, Split
 
 _NAMES = "alpha bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa"
 WORDS = _NAMES.split()
@@ -246,3 +246,21 @@ def test_promises(division, shuffler):
         set(split.test),
     ]
     assert [set(held) for held in again.held_out] == [set(held) for held in split.held_out]
+
+
+@pytest.mark.parametrize(("parts", "where"), [(None, "split"), (["train", "train", "validation", "test"], "data.part")])
+def test_training_rows_of_one_class_teach_nothing(parts: list[str] | None, where: str) -> None:
+    dataset = Dataset(
+        strings(["a", "b", "c", "d"]),
+        {"text": strings(["one", "two", "three", "four"])},
+        target=strings(["x", "x", "y", "y"]),
+        parts=None if parts is None else strings(parts),
+    )
+    split = Split(strings(["a", "b"]), strings(["c"]), strings(["d"]), (), 0)
+    with pytest.raises(DataError) as caught:
+        must_learn_two_classes(dataset, split)
+    assert f"{where}: the training rows must have at least two classes" in str(caught.value)
+    assert "came: 2 rows, all 'x'" in str(caught.value)
+    folds = Split(strings(["a", "b", "c"]), strings([]), strings(["d"]), (strings(["a", "b"]), strings(["c"])), 0)
+    with pytest.raises(DataError, match="the training rows of fold 0 must have at least two classes"):
+        must_learn_two_classes(dataset, folds)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -295,3 +296,15 @@ def test_trackers_receive_losses_and_metrics(tmp_path: Path, tiny_recipe: dict[s
     names = log.Tags()["scalars"]
     assert any(name.endswith("/loss") for name in names)
     assert any(name.endswith("/validation_macro_f1") for name in names)
+
+
+def test_what_was_removed_from_a_finished_run_is_made_again(finished_run: strop.Run, tmp_path: Path) -> None:
+    copied = tmp_path / finished_run.folder.path.name
+    shutil.copytree(finished_run.folder.path, copied)
+    removed = copied / "predictions" / "model.arrow"
+    before = removed.read_bytes()
+    removed.unlink()
+    (copied / "report.html").unlink()
+    strop.fit(finished_run.recipe, runs=tmp_path)
+    assert removed.read_bytes() == before
+    assert (copied / "report.html").exists()

@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 from strop.records.dataset import strings
 from strop.records.examples import Examples
-from strop.text.batches import batch_width, inference_batches, pad_batch, plan_batches
+from strop.text.batches import batch_width, inference_batches, pad_batch, padded_width, plan_batches
 
 lengths = st.lists(st.integers(1, 60), min_size=0, max_size=80).map(lambda values: np.array(values, dtype=np.int64))
 
@@ -61,7 +61,8 @@ def test_a_batch_size_of_none_is_refused() -> None:
 
 
 def test_inference_goes_from_long_to_short_within_the_budget() -> None:
-    batches = inference_batches(np.array([3, 50, 10, 10, 3, 3, 9]), batch_size=3, max_batch_tokens=20)
+    """Ten tokens are padded to 16, three to 8."""
+    batches = inference_batches(np.array([3, 50, 10, 10, 3, 3, 9]), batch_size=3, max_batch_tokens=32)
     assert [batch.tolist() for batch in batches] == [[1], [2, 3], [6, 0], [4, 5]]
 
 
@@ -70,7 +71,8 @@ def test_inference_covers_every_window_once_within_the_budget(length_W, batch_si
     batches = inference_batches(length_W, batch_size, budget)
     assert sorted(np.concatenate([[], *batches]).tolist()) == list(range(len(length_W)))
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * length_W[batch].max() <= budget
+        width = padded_width(int(length_W[batch].max()), int(length_W.max()))
+        assert len(batch) == 1 or len(batch) * width <= budget
         assert 1 <= len(batch) <= batch_size
 
 

@@ -29,6 +29,7 @@ def predict(
 
     opened = Run(run)
     recipe = opened.recipe
+    _must_not_overwrite(output, rows, Path(recipe.data.path))
     new = read_new_rows(rows, recipe.data, normalize=recipe.text.normalize, encoding=encoding)
     from strop.cli.progress import ProgressBars
     from strop.runs.label import labelled_columns
@@ -39,3 +40,22 @@ def predict(
     for note in notes:
         out.print(f"  note: {note}", style="dim")
     out.print(f"labelled rows: {new.dataset.n_rows}, in {output}", soft_wrap=True)
+
+
+def _must_not_overwrite(output: Path, *read: Path) -> None:
+    """Check that labelled rows get a file of their own.
+
+    Raises:
+        DataError: They would replace the rows that are read, or the data of the run.
+    """
+    from strop.errors import DataError, Problem
+
+    for path in read:
+        if path.exists() and output.exists() and output.samefile(path):
+            problem = Problem(
+                where=f"--output {output}",
+                must="labelled rows must not replace the rows that are read, nor the data that the run was made from",
+                came=str(path),
+                do="give another file name",
+            )
+            raise DataError(problem)

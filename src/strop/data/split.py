@@ -142,6 +142,30 @@ def _divided(
     return [rows[bin_R == number] for number in range(len(fractions))]
 
 
+def must_learn_two_classes(dataset: Dataset, split: Split) -> None:
+    """Check that there is something to tell apart in every training part.
+
+    Raises:
+        DataError: The training rows, or those of a fold, all have one label.
+    """
+    if dataset.target is None:
+        return
+    for fold in split.folds():
+        labels = set(dataset.target[dataset.rows_of(fold.train)].tolist())
+        if len(labels) < 2:
+            where = "split" if dataset.parts is None else "data.part"
+            of_fold = "" if fold.number is None else f" of fold {fold.number}"
+            problem = Problem(
+                where=where,
+                must=f"the training rows{of_fold} must have at least two classes",
+                came=f"{len(fold.train)} rows, all '{next(iter(labels))}'",
+                do="give more rows of the other classes, or other parts"
+                if dataset.parts is None
+                else "mark rows of other classes as train, or let Strop divide the rows",
+            )
+            raise DataError(problem)
+
+
 def _must_have_units(dataset: Dataset, rows: Rows, n_units: int, n_needed: int) -> None:
     """Check that there is something for every part or fold.
 

@@ -161,4 +161,8 @@ def _rare(split: Split, label: str, ids: Sequence[str], found: set[str], absent:
         return _say("note", f"{once}: {named(absent)} cannot be judged on it", len(ids), label=label)
     if found == {"train"}:
         return _say("kept", f"{once}: kept in train, no other part can be judged on it", len(ids), ids, label=label)
-    return _say("note", f"{once}: too few for every part, none in {named(absent)}", len(ids), label=label)
+    if "train" not in found:
+        return _say("note", f"{once}, none of them in train: the model cannot learn it", len(ids), label=label)
+    # Parts that the data give may leave a class out for reasons of their own.
+    reason = "too few for every part, " if len(ids) < len(found) + len(absent) else ""
+    return _say("note", f"{once}: {reason}none in {named(absent)}", len(ids), label=label)

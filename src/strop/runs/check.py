@@ -9,7 +9,7 @@ import psutil
 
 from strop.data.read import read_dataset
 from strop.data.sealing import without_sealed_ids
-from strop.data.split import make_split
+from strop.data.split import make_split, must_learn_two_classes
 from strop.models.locate import LocatedModel, locate_model
 from strop.models.memory import MemoryPlan, plan_memory
 from strop.recipe.sections import Recipe
@@ -57,6 +57,7 @@ def check_recipe(recipe: Recipe) -> Checked:
     must_be_trainable(recipe, located)
     read = read_dataset(recipe.data, normalize=recipe.text.normalize, seed=recipe.seed)
     result = make_split(read.dataset, recipe.split, recipe.seed)
+    must_learn_two_classes(read.dataset, result.split)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
     of_rows = None if recipe.evidence is None else evidence_at_hand(recipe, read.dataset)
     about_evidence = () if recipe.evidence is None else documents_at_hand(recipe, read.dataset)

@@ -15,6 +15,7 @@ from strop.models.locate import locate_model
 from strop.recipe.load import read_recipe, resolve
 from strop.recipe.sections import Recipe
 from strop.records.run_folder import RunFolder
+from strop.records.split import Split
 from strop.runs.judge import judge_open_rows
 from strop.runs.prepare import Prepared, claim_folder, prepare
 from strop.runs.run import Run
@@ -52,9 +53,17 @@ def fit(
     folder = RunFolder(Path(runs) / resolved.name)
     with folder.locked():
         claim_folder(resolved, folder)
-        if folder.read_about().get("state") != "finished":
+        if folder.read_about().get("state") != "finished" or _lacks_something(resolved, folder):
             _run_stations(resolved, folder, watcher or Watchers())
     return Run(folder.path)
+
+
+def _lacks_something(recipe: Recipe, folder: RunFolder) -> bool:
+    """Whether files of a finished run were removed since: what is missing is made again, from what is there."""
+    systems = ["model", *(f"baseline-{name}" for name in recipe.evaluation.baselines)]
+    needed = [*(folder.predictions / f"{system}.arrow" for system in systems), folder.report, folder.card]
+    needed += [folder.model(fold.name) / "strop.json" for fold in Split.load(folder.split).folds()]
+    return not all(path.exists() for path in needed)
 
 
 def resolve_recipe(recipe: str | Path | Mapping[str, Any] | Recipe, overrides: Mapping[str, Any]) -> Recipe:

@@ -14,7 +14,7 @@ from strop.data.audit import audit_dataset
 from strop.data.read import read_dataset
 from strop.data.sealing import without_sealed_ids
 from strop.data.several import files_of
-from strop.data.split import make_split
+from strop.data.split import make_split, must_learn_two_classes
 from strop.errors import Problem, RunError
 from strop.evidence.prompt import RowEvidence
 from strop.models.locate import LocatedModel, locate_model
@@ -132,6 +132,7 @@ def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tupl
     watcher.station_began("splitting")
     result = make_split(read.dataset, recipe.split, recipe.seed)
     split = result.split
+    must_learn_two_classes(read.dataset, split)
     folder.ledger.write_all(without_sealed_ids([*read.entries, *result.entries], split))
     folder.update_about(data_sha256=_file_digest(recipe.data.path), data_fingerprint=read.dataset.fingerprint)
     open_rows, sealed_rows = read.dataset.select(split.open_ids), read.dataset.select(split.test)

@@ -58,21 +58,26 @@ def inference_batches(length_W: NDArray[np.int64], batch_size: int, max_batch_to
     batches: list[NDArray[np.intp]] = []
     start = 0
     while start < len(order_W):
-        longest = max(int(length_W[order_W[start]]), 1)
-        n_windows = max(1, min(batch_size, max_batch_tokens // longest))
+        width = max(1, padded_width(int(length_W[order_W[start]]), int(length_W.max())))
+        n_windows = max(1, min(batch_size, max_batch_tokens // width))
         batches.append(order_W[start : start + n_windows])
         start += n_windows
     return batches
 
 
-def batch_width(examples: Examples, windows: NDArray[np.intp]) -> int:
-    """Tokens in a row of a batch: the longest window, rounded up to a whole step.
+def padded_width(longest: int, longest_of_all: int) -> int:
+    """Tokens in a row of a batch: its longest window, rounded up to a whole step.
 
     It is never more than the longest window of all: a model may have no further positions.
     """
-    longest = int(examples.length_W[windows].max(initial=0))
     step = SHORT_STEP if longest <= LONG_FROM else LONG_STEP
-    return min(-(-longest // step) * step, int(examples.length_W.max(initial=0)))
+    return min(-(-longest // step) * step, longest_of_all)
+
+
+def batch_width(examples: Examples, windows: NDArray[np.intp]) -> int:
+    """Tokens in a row of the batch that these windows make."""
+    length_W = examples.length_W
+    return padded_width(int(length_W[windows].max(initial=0)), int(length_W.max(initial=0)))
 
 
 def pad_batch(
