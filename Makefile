@@ -13,6 +13,8 @@ INSTALLED := .venv/.installed
 
 # Threads that wait for others would otherwise spin on the cores that the others need.
 export GOMP_SPINCOUNT := 0
+# Two processes run tests side by side, each with one thread.
+test: export OMP_NUM_THREADS := 1
 demo test test-slow: export HF_HUB_OFFLINE := 1
 # The documentation theme prints advice about its own future on every build.
 docs check: export NO_MKDOCS_2_WARNING := 1
@@ -46,7 +48,7 @@ demo: install ## Check, train and report on the sample; prints where the report 
 	@echo "The report: $(RUN)/report.html"
 
 test: install ## Run the quick tests.
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2
 
 test-slow: install ## Run the tests that take minutes.
 	@code=0; $(BIN)/python -m pytest -m slow || code=$$?; \

@@ -1,6 +1,6 @@
 import numpy as np
 
-from strop.evaluation.caveats import caveats_of_resamples, caveats_of_rows, caveats_of_targets
+from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_resamples, caveats_of_rows, caveats_of_targets
 
 LABELS = ("code", "other", "theory")
 
@@ -56,4 +56,11 @@ def test_too_few_resamples_are_said_to_be():
     assert caveats_of_resamples(100, 0, 0.95) == ()
     assert caveats_of_resamples(100, 3, 0.95) == (
         "100 resamples are too few to call a difference to one of 3 baselines clear: raise evaluation.n_bootstrap",
+    )
+
+
+def test_intervals_over_few_rows_are_said_to_be_too_narrow() -> None:
+    assert caveats_of_few_rows(30) == ()
+    assert caveats_of_few_rows(13) == (
+        "13 row(s) are judged: bootstrap intervals over so few are too narrow, and one without width says nothing",
     )

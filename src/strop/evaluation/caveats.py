@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 FEW_GROUPS = 10
+FEW_ROWS = 30
 MOST_NAMED = 8
 
 
@@ -36,6 +37,17 @@ def caveats_of_rows(
             f"no row here has the label {shown}: its recall and F1 are 0 by convention, and auroc leaves it out"
         )
     return (*caveats, *_few_groups(group_R))
+
+
+def caveats_of_few_rows(n_rows: int) -> tuple[str, ...]:
+    """A sentence where intervals stand on so few rows that they are too narrow, or have no width at all.
+
+    A resample of rows that were all predicted rightly has no error either.
+    """
+    if n_rows >= FEW_ROWS:
+        return ()
+    few = f"{n_rows} row(s) are judged: bootstrap intervals over so few are too narrow"
+    return (f"{few}, and one without width says nothing",)
 
 
 def caveats_of_targets(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.ensembling.calibrate import cross_fitted_probabilities, fit_temperature
-from strop.evaluation.caveats import caveats_of_rows
+from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_rows
 from strop.evaluation.intervals import (
     OF_CLASSES,
     Resampled,
@@ -93,7 +93,11 @@ def score_predictions(
         differences=tuple(_difference(rows, ours, other) for other in others),
         temperature=temperature,
         calibrated=_scores_of(rows, calibrated_RL, ("log_loss", "calibration_error")),
-        caveats=(*caveats, *caveats_of_rows(target_R, model.labels, group_R)),
+        caveats=(
+            *caveats,
+            *caveats_of_rows(target_R, model.labels, group_R),
+            *caveats_of_few_rows(len(target_R)),
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.evaluation.caveats import caveats_of_resamples, caveats_of_targets
+from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_resamples, caveats_of_targets
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.refuse import refuse_unfair_rows, refuse_without_targets
 from strop.evaluation.value_intervals import difference_of, mean_value, measured, resampled, score_of
@@ -78,6 +78,7 @@ def score_values(
             *caveats,
             *caveats_of_targets(target_RT, ours.values_RT, model.labels, group_R),
             *caveats_of_resamples(evaluation.n_bootstrap, len(baselines), evaluation.confidence),
+            *caveats_of_few_rows(model.n_rows),
         ),
         treated=tuple(
             Treated(one.system, rows.system_scores(one), rows.difference(one, ours, "model")) for one in changed
