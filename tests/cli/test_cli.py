@@ -135,6 +135,7 @@ def test_predict_says_which_labels_the_model_does_not_know(run: Path, tmp_path: 
     done = strop("predict", str(run), str(rows), "-o", str(tmp_path / "out.jsonl"))
     assert done.returncode == 0
     assert "labels the model does not know ('nonsense')" in " ".join(done.stdout.split())
+    assert "labels the model does not know ('nonsense')" in (run / "ledger.jsonl").read_text(encoding="utf-8")
 
 
 def test_predict_refuses_rows_without_the_text_column(run: Path, tmp_path: Path) -> None:

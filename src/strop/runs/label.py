@@ -1,5 +1,6 @@
 """New rows with their predicted labels or values, and what a reader should know about them."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.read import NewRows
+from strop.records.ledger import Entry
 from strop.runs.run import Run
 from strop.runs.treat import Treatments
 
@@ -22,13 +24,17 @@ def labelled_columns(
         rows_done: Told how many of how many windows are done.
 
     Returns:
-        The columns, and notes in words. After the rows' own columns come `predicted` and `p_<label>`, or for every
+        The columns, and notes in words, which stand in the run's ledger too.
+        After the rows' own columns come `predicted` and `p_<label>`, or for every
         target `predicted_<target>`, and where the run has folds the ends `low_<target>` and `high_<target>` of its
         range and `snapped_<target>`.
     """
     answers = _values(run, new, rows_done) if run.recipe.task == "regress" else _labels(run, new, rows_done)
-    taken = set(new.columns)
-    return {**new.columns, **{_free(name, taken): values for name, values in answers.items()}}, _notes(run, new)
+    taken, notes = set(new.columns), _notes(run, new)
+    # A finished run may lie where nobody may write; its answers are wanted all the same.
+    if os.access(run.folder.ledger.path, os.W_OK):
+        run.folder.ledger.write_all([Entry("note", "prediction", note) for note in notes])
+    return {**new.columns, **{_free(name, taken): values for name, values in answers.items()}}, notes
 
 
 def _labels(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
