@@ -162,3 +162,17 @@ def test_the_schema_has_every_key_with_its_description_and_no_other():
 )
 def test_the_schema_takes_what_the_recipe_takes(content, valid):
     assert Draft202012Validator(recipe_schema()).is_valid(content) is valid
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data.where={}", "data.where: it must not be empty\n  came: {}\n  do:   Keep only rows whose value"),
+        ("data.where=[a]", "data.where: it must have names and values, as in {name: value}\n  came: ['a']"),
+        ("data.where={id: 5}", "came: 5\n  do:   Keep only rows whose value"),
+    ],
+)
+def test_mappings_are_spoken_of_in_words_of_a_recipe(override, words):
+    with pytest.raises(RecipeError) as caught:
+        resolve(CONTENT, [override])
+    assert words in str(caught.value)

@@ -216,6 +216,11 @@ def _set(content: Any, path: str, keys: Sequence[str], value: Any) -> Problem | 
     return None
 
 
+NO_ADVICE = "change the recipe so that this holds"
+# Where the library speaks of types of Python.
+_OWN_WORDS = {"dict_type": "it must have names and values, as in {name: value}", "too_short": "it must not be empty"}
+
+
 def _problem(detail: ErrorDetails, where: str) -> Problem:
     path = ".".join(str(part) for part in detail["loc"] if not _is_union_tag(part))
     place = f"{where}: {path}" if path else where
@@ -236,8 +241,8 @@ def _problem(detail: ErrorDetails, where: str) -> Problem:
         return Problem(
             where=place, must=detail["msg"], came=repr(detail["input"]), do=did_you_mean(detail["input"], known)
         )
-    message = detail["msg"].removeprefix("Value error, ")
-    came = "" if isinstance(detail["input"], dict) else repr(detail["input"])
+    message = _OWN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
+    came = "" if isinstance(detail["input"], dict) and detail["input"] else repr(detail["input"])
     return Problem(where=place, must=message, came=came or "a section", do=_describe(detail["loc"]))
 
 
@@ -275,9 +280,10 @@ def _keys_at(location: Sequence[int | str]) -> list[str]:
 def _describe(location: Sequence[int | str]) -> str:
     names = [part for part in location if isinstance(part, str) and not _is_union_tag(part)]
     if not names:
-        return "change the recipe so that this holds"
+        return NO_ADVICE
     section = _section_at(location[: list(location).index(names[-1])])
     field = None if section is None else section.model_fields.get(names[-1])
     if field is None or not field.description:
-        return "change the recipe so that this holds"
+        # An entry below one that is described: a value in a mapping.
+        return _describe(location[: list(location).index(names[-1])]) if len(names) > 1 else NO_ADVICE
     return " ".join(field.description.split())
