@@ -93,11 +93,7 @@ def score_predictions(
         differences=tuple(_difference(rows, ours, other) for other in others),
         temperature=temperature,
         calibrated=_scores_of(rows, calibrated_RL, ("log_loss", "calibration_error")),
-        caveats=(
-            *caveats,
-            *caveats_of_rows(target_R, model.labels, group_R),
-            *caveats_of_few_rows(len(target_R)),
-        ),
+        caveats=(*caveats, *caveats_of_rows(target_R, model.labels, group_R), *caveats_of_few_rows(len(target_R))),
     )
 
 

@@ -57,11 +57,10 @@ def score_values(
             not finite, or baselines or treatments predicted other rows.
         ValueError: The targets have another shape than the predictions.
     """
-    treated = treated or {}
-    _must_be_judgeable(model, target_RT, baselines, treated, part)
+    _must_be_judgeable(model, target_RT, baselines, treated or {}, part)
     group_R = numbers_of_groups(groups)
     rows = _Rows(target_RT, model.labels, group_R, evaluation)
-    systems = [("model", model), *baselines.items(), *treated.items()]
+    systems = [("model", model), *baselines.items(), *(treated or {}).items()]
     by_number = rows.measure([one for _, one in systems], seed)
     ours, *rest = [_Measured(name, *found) for (name, _), found in zip(systems, by_number, strict=True)]
     others, changed = rest[: len(baselines)], rest[len(baselines) :]
