@@ -6,7 +6,7 @@ system to the next; `report` has the settings of a field report on the same enco
 alpha 32 on a 4-bit base, class weights with a penalty, only "no" questions split, logits averaged over pieces; its
 learning rate and epochs are not known, so these are 2e-4 and 3.
 
-    python benchmarks/yes_no_evidence.py              # about an hour and a half on one core
+    python benchmarks/yes_no_evidence.py              # an hour or more on one core
     python benchmarks/yes_no_evidence.py --runs DIR   # a killed benchmark goes on there
     python benchmarks/yes_no_evidence.py --quick      # 80 questions, two systems: shows that it runs, no more
 """
