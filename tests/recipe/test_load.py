@@ -269,3 +269,18 @@ def test_an_override_of_a_template_is_told_how_to_quote():
 
 def test_equal_recipes_differ_in_nothing():
     assert differing_keys(resolve(CONTENT), resolve(CONTENT)) == []
+
+
+def test_a_key_written_twice_does_not_hide_other_problems(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(SMALLEST + "name: again\nnam: misspelt\nseed: 1\nseed: 2\n", encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        read_recipe(path)
+    words = str(caught.value)
+    assert len(caught.value.problems) == 3
+    assert "the key 'name' is written twice" in words
+    assert "the key 'seed' is written twice" in words
+    assert "did you mean 'name'?" in words
+    path.write_text(SMALLEST + "name: again\n", encoding="utf-8")
+    with pytest.raises(RecipeError, match="the recipe must be YAML with every key once"):
+        read_recipe(path)

@@ -19,6 +19,11 @@ from strop.recipe.sections import Recipe
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which `3e-5` is a number and a key written twice is an error."""
 
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        # Line and words of every key that was there before: read on, so that all problems are found at once.
+        self.repeated: list[tuple[int, str]] = []
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: dict[Any, int] = {}
         for key_node, _ in node.value:
@@ -29,8 +34,9 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"a key must be a plain word, came {key!r}", key_node.start_mark
                 )
             if key in seen:
-                message = f"the key '{key}' is written twice, in line {seen[key]} and in line {line}"
-                raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+                self.repeated.append(
+                    (line, f"the key '{key}' is written twice, in line {seen[key]} and in line {line}")
+                )
             seen[key] = line
         return super().construct_mapping(node, deep=deep)
 
@@ -64,16 +70,28 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises:
         RecipeError: It is not YAML, or a key is written twice.
     """
+    content, problems = _parsed(text, where)
+    if problems:
+        raise RecipeError(*problems)
+    return content
+
+
+def _parsed(text: str, where: str) -> tuple[Any, list[Problem]]:
+    """What the YAML says, and a problem for every key that is written twice.
+
+    Raises:
+        RecipeError: It is not YAML.
+    """
+    must, do = "the recipe must be YAML with every key once", "mend that line"
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 (a subclass of SafeLoader)
+        loader = _Loader(text)
+        content = loader.get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}, line {mark.line + 1}" if mark else where
         came = getattr(error, "problem", None) or str(error)
-        problem = Problem(
-            where=place, must="the recipe must be YAML with every key once", came=came, do="mend that line"
-        )
-        raise RecipeError(problem) from error
+        raise RecipeError(Problem(where=place, must=must, came=came, do=do)) from error
+    return content, [Problem(f"{where}, line {line}", must, came, do) for line, came in loader.repeated]
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -102,7 +120,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     except UnicodeDecodeError as error:
         problem = Problem(where=str(path), must="the recipe must be UTF-8 text", came=str(error), do="save it as UTF-8")
         raise RecipeError(problem) from error
-    content = parse_yaml(text, str(path))
+    content, repeated = _parsed(text, str(path))
     if not isinstance(content, dict):
         problem = Problem(
             where=str(path),
@@ -111,7 +129,13 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
             do="start from a file in recipes/",
         )
         raise RecipeError(problem)
-    return resolve(content, overrides, where=str(path))
+    try:
+        resolved = resolve(content, overrides, where=str(path))
+    except RecipeError as error:
+        raise RecipeError(*repeated, *error.problems) from error
+    if repeated:
+        raise RecipeError(*repeated)
+    return resolved
 
 
 def resolve(content: Mapping[str, Any], overrides: Sequence[str] = (), where: str = "recipe") -> Recipe:
