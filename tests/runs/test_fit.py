@@ -123,7 +123,8 @@ def test_opening_the_test_is_written_down_each_time(tmp_path: Path, tiny_recipe:
     run = strop.fit(tiny_recipe, runs=tmp_path, stages=[{"epochs": 1}], evaluation__baselines=["majority"])
     first = run.open_test()
     assert first.part == "test"
-    assert first.caveats == ()
+    (caveat,) = first.caveats
+    assert caveat.startswith(f"{len(first.ids)} row(s) are judged: ")
     second = run.open_test()
     assert any("had been opened 1 time(s) before" in caveat for caveat in second.caveats)
     assert [entry.what for entry in run.folder.ledger.openings()] == [
