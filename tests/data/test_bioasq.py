@@ -9,7 +9,7 @@ from strop.data.bioasq import is_bioasq, note_on_types, read_bioasq
 from strop.data.formats import read_table
 from strop.data.read import read_dataset
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.evidence import Passage
 
 ADDRESS = "http://www.ncbi.nlm.nih.gov/pubmed/1"

@@ -9,7 +9,7 @@ import pytest
 from strop.data.read import new_rows_of, read_dataset, read_new_rows
 from strop.data.write import write_table
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.evidence import Passage
 
 

@@ -11,7 +11,7 @@ from strop.data.metadata import MetadataEncoder, absent_metadata, read_metadata,
 from strop.data.roles import row_names
 from strop.data.tables import Table
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.dataset import Dataset, strings
 
 NAN = float("nan")

@@ -10,8 +10,9 @@ from strop.data.read import read_dataset
 from strop.data.split import make_split
 from strop.data.tables import Table
 from strop.errors import DataError, RecipeError
+from strop.recipe.data import Data, PartBy
 from strop.recipe.load import resolve
-from strop.recipe.sections import Data, PartBy, SplitPlan
+from strop.recipe.sections import SplitPlan
 
 PATH = Path("rows.json")
 COLUMNS = {"kind": ["a", "b", "a", "c"], "year": [2019, 2020, 2021, None], "text": list("wxyz")}

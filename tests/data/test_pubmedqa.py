@@ -9,7 +9,7 @@ from strop.data.formats import read_table
 from strop.data.pubmedqa import is_pubmedqa
 from strop.data.read import read_dataset
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.evidence import Passage
 
 FIRST = {

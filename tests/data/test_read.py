@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from strop.data.read import read_dataset, read_new_rows
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 
 FOUR = "id,text,label\na,one,x\nb,two,y\nc,three,x\nd,four,y\n"
 

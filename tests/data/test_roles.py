@@ -15,7 +15,7 @@ from strop.data.roles import (
     row_names,
 )
 from strop.data.tables import Table
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 
 PATH = Path("rows.csv")
 

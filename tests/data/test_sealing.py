@@ -5,7 +5,8 @@ import pytest
 from strop.data.read import read_dataset
 from strop.data.sealing import ABOUT_LABELS, speaks_of_labels, without_sealed_ids
 from strop.data.split import make_split
-from strop.recipe.sections import Data, SplitPlan
+from strop.recipe.data import Data
+from strop.recipe.sections import SplitPlan
 from strop.records.dataset import strings
 from strop.records.ledger import Entry
 from strop.records.split import Split

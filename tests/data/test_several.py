@@ -7,7 +7,7 @@ import pytest
 from strop.data.read import read_dataset, read_new_rows
 from strop.data.several import files_of, read_tables
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from strop.data.targets import (
     read_targets,
 )
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 
 NAN = float("nan")
 

@@ -8,7 +8,7 @@ from typing import Any
 from strop.data.cleaning import Findings
 from strop.data.tables import Table
 from strop.data.values import as_strings, has_control_characters, is_null, kind_of, normalized
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.dataset import Tuples, tuples
 from strop.records.evidence import Passage
 

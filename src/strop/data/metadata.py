@@ -17,7 +17,7 @@ from strop.data.roles import column_of_strings, nested_values
 from strop.data.tables import Table, named
 from strop.data.values import normalized, written_as_floats
 from strop.errors import DataError, Problem
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.dataset import Dataset, Numbers, Strings, strings
 from strop.records.ledger import Entry
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from strop.data.roles import column_of_strings, row_names
 from strop.data.tables import Table, named
 from strop.errors import Problem
-from strop.recipe.sections import Data, PartBy
+from strop.recipe.data import Data, PartBy
 from strop.records.dataset import Strings, strings
 from strop.records.ledger import Entry
 from strop.records.split import PARTS

@@ -40,7 +40,7 @@ from strop.data.several import read_tables
 from strop.data.tables import Table
 from strop.data.targets import check_targets, handle_missing_targets, missing_targets, read_targets
 from strop.errors import DataError
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.dataset import Dataset, Numbers, Strings, strings
 from strop.records.ledger import Entry
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from strop.data.tables import Table, named
 from strop.data.values import as_strings, is_null, kind_of
 from strop.errors import Problem, did_you_mean
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.dataset import Strings, strings
 from strop.records.split import PARTS
 

@@ -11,7 +11,7 @@ from strop.data.roles import missing_columns
 from strop.data.sealing import ABOUT_LABELS
 from strop.data.tables import Table, named
 from strop.errors import DataError, Problem
-from strop.recipe.sections import Data
+from strop.recipe.data import Data
 from strop.records.dataset import Numbers
 
 

@@ -9,9 +9,14 @@ from strop.recipe.sections import TASK_DEFAULTS, Recipe
 BASELINES = {
     "classify": ("majority", "tfidf", "linear_probe"),
     "regress": ("mean", "tfidf_ridge", "metadata_ridge"),
+    "answer": ("zero_shot", "few_shot"),
 }
-METRICS_OF_VALUES = ("spearman", "pearson", "mae")
-OBJECTIVES = {"classify": ("cross_entropy",), "regress": ("bce", "mse", "pairwise_rank")}
+METRICS = {
+    "classify": ("macro_f1", "accuracy", "mcc", "auroc", "weighted_f1", "log_loss"),
+    "regress": ("spearman", "pearson", "mae"),
+    "answer": ("f1", "exact_match", "rouge_l"),
+}
+OBJECTIVES = {"classify": ("cross_entropy",), "regress": ("bce", "mse", "pairwise_rank"), "answer": ("complete",)}
 
 
 def broken_rules(recipe: Recipe) -> list[Problem]:
@@ -71,7 +76,7 @@ def _roles(recipe: Recipe) -> Iterator[Problem]:
 
 def _task(recipe: Recipe) -> Iterator[Problem]:
     metric = recipe.evaluation.primary_metric
-    if (metric in METRICS_OF_VALUES) != (recipe.task == "regress"):
+    if metric not in METRICS[recipe.task]:
         do = f"for example {TASK_DEFAULTS[recipe.task]['evaluation']['primary_metric']}"
         yield Problem("evaluation.primary_metric", f"it must be a metric of the task '{recipe.task}'", metric, do)
     for number, name in enumerate(recipe.evaluation.baselines):

@@ -4,12 +4,14 @@ What must hold between entries stands in `rules.py`; the defaults that depend on
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from strop.recipe.answer import Answering
+from strop.recipe.data import Data
 from strop.recipe.evidence import Evidence
-from strop.recipe.section import AtLeastOne, AtLeastTwo, ColumnNames, Count, Positive, Section, ShareBelowOne
+from strop.recipe.section import AtLeastOne, AtLeastTwo, Count, Positive, Section, ShareBelowOne
 
 # What a recipe need not say, because it follows from the task: entries of every stage, and of `evaluation`.
 TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
@@ -21,85 +23,11 @@ TASK_DEFAULTS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "stage": {"objective": "bce", "class_weights": "none"},
         "evaluation": {"primary_metric": "spearman", "baselines": ["mean", "tfidf_ridge", "metadata_ridge"]},
     },
+    "answer": {
+        "stage": {"objective": "complete", "class_weights": "none"},
+        "evaluation": {"primary_metric": "f1", "baselines": ["zero_shot", "few_shot"]},
+    },
 }
-
-
-class PartBy(Section):
-    """Which part a row belongs to, by patterns on one column."""
-
-    column: str
-    """The column, for example `file`, which says the file of a row where several are read together."""
-    train: ColumnNames
-    """Values of rows to train on; in a pattern * stands for any characters, ? for one, and [78] for one of these."""
-    validation: ColumnNames | None = None
-    """Values of rows that choose the checkpoint; without any, a share of the training rows does."""
-    test: ColumnNames | None = None
-    """Values of rows that are sealed."""
-
-
-class Data(Section):
-    """Which file is read, and the role of its columns."""
-
-    path: str
-    """A CSV, TSV, JSON (also of BioASQ or PubMedQA), JSONL or Parquet file, a folder saved by `datasets`, or several
-    files of one format, as a folder or as a pattern such as "bioasq/*_golden.json", where the column `file` says which;
-    relative to the working directory."""
-    text: ColumnNames
-    """Columns that hold text, in the order in which the model reads them."""
-    target: str | None = None
-    """The column that holds the label; for the task `classify`."""
-    targets: ColumnNames | None = None
-    """The columns that hold the numbers to be predicted; for the task `regress`. A pattern such as "answer_*" takes
-    every column of numbers that it matches and that has no other role."""
-    target_range: tuple[float, float] | None = None
-    """Lowest and highest value that a target can have; without it each target's range is learnt from training rows."""
-    target_scale: Literal["range", "rank"] = "range"
-    """What a network is trained to give: a value's place in its target's range, or its mean rank among training rows,
-    which serves Spearman's correlation where values are few or skewed. Predictions are values either way."""
-    categorical: ColumnNames | None = None
-    """Metadata columns of categories, joined to the pooled states before the head."""
-    numeric: ColumnNames | None = None
-    """Metadata columns of numbers, joined to the pooled states before the head."""
-    max_categories: Count = 32
-    """Of every categorical column so many of the most frequent values stand for themselves, the rest are `other`."""
-    documents: str | None = None
-    """The column of the documents that belong to a row: a list of addresses or PubMed ids, or one string with white
-    space or `|` between them."""
-    snippets: str | None = None
-    """The column of passages that come with a row: a list of texts, or of objects with `text` and, if known,
-    `document` and offsets."""
-    id: str | None = None
-    """The column that names a row; without one, rows are named by their position in the file."""
-    group: str | None = None
-    """Rows with the same value in this column stay in one part."""
-    part: str | None = None
-    """A column that gives every row its part: train, validation (dev) or test."""
-    part_by: PartBy | None = None
-    """Patterns on a column that give every row its part."""
-    where: Annotated[dict[str, ColumnNames], Field(min_length=1)] | None = None
-    """Keep only rows whose value in each of these columns matches one of its patterns, for example
-    {type: yesno, file: ["7B*", "8B*"]}. New rows are never left out."""
-    header: list[str] | None = None
-    """Column names of a file that has no header line."""
-    encoding: str | None = None
-    """The text encoding of the file; without one it is detected."""
-    blank_text: Literal["drop", "keep", "refuse"] = "drop"
-    """What is done with training rows that have no text. At prediction such a row is always answered."""
-    missing_label: Literal["drop", "refuse"] = "drop"
-    """What is done with rows that have no label, or no target at all; a target that is missing beside others is left
-    out of the loss and of the scores."""
-    duplicate_id: Literal["rename", "refuse"] = "refuse"
-    """What is done with rows whose id came before."""
-    conflicting_labels: Literal["keep", "drop", "refuse"] = "keep"
-    """What is done with rows of the same text and different labels."""
-    max_rows: Count | None = None
-    """Read only this many rows, drawn by class with the recipe's seed."""
-
-    @model_validator(mode="after")
-    def _parts_come_from_one_place(self) -> Self:
-        if self.part is not None and self.part_by is not None:
-            raise ValueError("part and part_by exclude each other: the parts come from one of them")
-        return self
 
 
 class SplitPlan(Section):
@@ -204,8 +132,9 @@ class Text(Section):
 class Stage(Section):
     """One stretch of training: an objective, what is trainable, and the schedule."""
 
-    objective: Literal["cross_entropy", "bce", "mse", "pairwise_rank"] = "cross_entropy"
-    """What is minimised; the task `regress` begins with `bce`."""
+    objective: Literal["cross_entropy", "bce", "mse", "pairwise_rank", "complete"] = "cross_entropy"
+    """What is minimised; the task `regress` begins with `bce`, the task `answer` with `complete`: the loss of a causal
+    model on the tokens of the answer alone."""
     trainable: Literal["all", "head", "adapter"] | AtLeastOne = "all"
     """Which weights are trained: all, the head alone, adapters and head, or the head and every parameter whose name
     contains one of a list of words, for example ["layer.5."]."""
@@ -242,6 +171,13 @@ class Stage(Section):
     """Further factor on the weight of every class with fewer rows than the average class."""
     label_smoothing: ShareBelowOne = 0.0
     """Share of the target's mass that is spread over all classes."""
+    answer_weights: Literal["tokens", "rows"] = "tokens"
+    """Whether every token of an answer counts the same, so that long answers count more, or every answer does; for the
+    objective `complete`."""
+    neftune_alpha: Annotated[float, Field(ge=0.0)] = 0.0
+    """Noise on the token embeddings in training (NEFTune); 0 turns it off, 5 is usual. For the objective `complete`."""
+    share_context: bool = True
+    """Read a context once for all its rows of a batch: the same loss and gradients, fewer tokens. For `complete`."""
     evaluations_per_epoch: Positive = 1.0
     """How often the validation part is predicted; 4 means every quarter of an epoch, 0.5 every other epoch."""
     patience: Count | None = None
@@ -279,20 +215,37 @@ def _in_a_row(stages: object) -> object:
     return row
 
 
+BaselineName = Literal[
+    "majority", "tfidf", "linear_probe", "mean", "tfidf_ridge", "metadata_ridge", "zero_shot", "few_shot"
+]
+
+
 class Evaluation(Section):
     """What is measured, and against what."""
 
     primary_metric: Literal[
-        "macro_f1", "accuracy", "mcc", "auroc", "weighted_f1", "log_loss", "spearman", "pearson", "mae"
+        "macro_f1",
+        "accuracy",
+        "mcc",
+        "auroc",
+        "weighted_f1",
+        "log_loss",
+        "spearman",
+        "pearson",
+        "mae",
+        "exact_match",
+        "f1",
+        "rouge_l",
     ] = "macro_f1"
-    """Chooses the checkpoint and stands first in the report; the task `regress` begins with `spearman`."""
-    baselines: list[Literal["majority", "tfidf", "linear_probe", "mean", "tfidf_ridge", "metadata_ridge"]] = [
-        "majority",
-        "tfidf",
-        "linear_probe",
-    ]
+    """Chooses the checkpoint and stands first in the report; the task `regress` begins with `spearman`, the task
+    `answer` with `f1`."""
+    baselines: list[BaselineName] = ["majority", "tfidf", "linear_probe"]
     """Trained on the same rows and judged on the same rows; the task `regress` begins with mean, tfidf_ridge and
-    metadata_ridge."""
+    metadata_ridge, the task `answer` with the same model untrained, zero_shot and few_shot."""
+    few_shot_rows: Count = 3
+    """Training rows that stand before every prompt of the baseline few_shot."""
+    answer_rules: Literal["squad", "korquad"] = "squad"
+    """How answers are compared: SQuAD's words without articles, or KorQuAD's characters."""
     snap: bool = True
     """With folds, the task `regress` fits each target's grid of values on out-of-fold predictions, and reports the gain
     on rows that the grid was not fitted on."""
@@ -309,8 +262,8 @@ class Recipe(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Name of the run: its folder under `runs/`."""
-    task: Literal["classify", "regress"] = "classify"
-    """What is learnt: one of a few classes, or numbers in a range."""
+    task: Literal["classify", "regress", "answer"] = "classify"
+    """What is learnt: one of a few classes, numbers in a range, or an answer in words."""
     data: Data
     """Which file is read, and the role of its columns."""
     model: Model
@@ -321,6 +274,8 @@ class Recipe(Section):
     """Where passages that a row is judged by come from, and how they stand beside the row's text."""
     text: Text = Text()
     """How texts become tokens."""
+    answer: Answering | None = None
+    """What a causal model is asked, how it decodes, and how its answers are cleaned; for the task `answer`."""
     stages: Annotated[
         list[Stage], Field(min_length=1), BeforeValidator(_in_a_row, json_schema_input_type=list[Stage | Cycle])
     ] = [Stage()]
@@ -342,6 +297,8 @@ class Recipe(Section):
         data = content.get("data")
         has_metadata = isinstance(data, dict) and bool(data.get("categorical") or data.get("numeric"))
         filled = {"stages": [{}], "evaluation": {}, **content}
+        if filled.get("task") == "answer" and filled.get("answer") is None:
+            filled["answer"] = {}
         filled["stages"] = _in_a_row(filled["stages"])
         if isinstance(filled["stages"], list):
             filled["stages"] = [
