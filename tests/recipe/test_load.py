@@ -37,7 +37,8 @@ def test_a_recipe_is_read_and_every_default_is_written_out(file):
     assert recipe.data.text == ["question"]
     written = parse_yaml(dump_recipe(recipe), "dump")
     assert list(written) == [
-        "name", "task", "data", "model", "split", "evidence", "text", "stages", "evaluation", "seed", "report_to",
+        "name", "task", "data", "model", "split", "evidence", "text", "answer", "stages", "evaluation", "seed",
+        "report_to",
     ]  # fmt: skip
     assert written == recipe.model_dump(mode="json")
     assert written["stages"][0]["learning_rate"] == 2e-5

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from strop.errors import RecipeError
-from strop.recipe import evidence, sections
+from strop.recipe import answer, data, evidence, sections
 from strop.recipe.load import recipe_schema, resolve
 from strop.recipe.sections import Recipe, Section
 
@@ -16,7 +16,7 @@ CONTENT = {
     "data": {"path": "rows.csv", "text": "question", "target": "label"},
     "model": {"name": "some-model"},
 }
-KINDS = {**vars(sections), **vars(evidence)}.values()
+KINDS = {**vars(sections), **vars(data), **vars(evidence), **vars(answer)}.values()
 SECTIONS = {kind for kind in KINDS if isinstance(kind, type) and issubclass(kind, Section)} - {Section}
 
 
@@ -31,7 +31,7 @@ SECTIONS = {kind for kind in KINDS if isinstance(kind, type) and issubclass(kind
         (["data.part=part", "split.folds=3"], r"split\.folds: the parts come from a column or from folds, not from bo"),
         (["data.target=null"], r"data\.target: the task 'classify' needs the column that holds the label"),
         (["data.targets=[a]"], r"data\.targets: the task 'classify' reads data\.target alone"),
-        (["data.target_scale=rank"], r"data\.target_scale: labels have no scale"),
+        (["data.target_scale=rank"], r"data\.target_scale: only numbers have a scale"),
         (["data.target_range=[1, 0]"], r"data\.target_range: the lowest value must be below the highest"),
         (["evaluation.primary_metric=spearman"], r"it must be a metric of the task 'classify'"),
         (["evaluation.baselines=[mean]"], r"evaluation\.baselines\.0: it must be a baseline of the task 'classify'"),
@@ -47,7 +47,7 @@ SECTIONS = {kind for kind in KINDS if isinstance(kind, type) and issubclass(kind
         ),
         (
             ["task=regress", "data.target=null", "data.targets=a", "stages.0.label_smoothing=0.1"],
-            r"stages\.0\.label_smoothing: the objective 'bce' has no classes",
+            r"stages\.0\.label_smoothing: it belongs to the objective 'cross_entropy'",
         ),
         (["text.keep=tail", "text.parts={question: {}}"], r"text\.keep: every part has a `keep` of its own"),
         (["data.categorical=label"], r"data\.categorical: a column that is to be predicted must not be read"),

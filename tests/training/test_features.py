@@ -1,6 +1,7 @@
 """Body features: computed once, the same as the body gives, and enough to train a head on."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from strop.records.predictions import Predictions
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import make_examples
 from strop.training.features import body_features
+from strop.training.feed import WindowFeed
 from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watchers
 
@@ -99,8 +101,8 @@ def test_a_head_trained_on_features_is_the_head_trained_on_the_body(tmp_path, ne
     start = {name: value.clone() for name, value in network.state_dict().items()}
     used: list[bool] = []
 
-    def evaluate(network: Network, features_WF: np.ndarray | None) -> Evaluated:
-        used.append(features_WF is not None)
+    def evaluate(network: Network, feed: WindowFeed) -> Evaluated:
+        used.append(feed.features_WF is not None)
         score = float(len(used))
         n_rows = examples.n_rows
         nothing = Predictions(
@@ -114,29 +116,44 @@ def test_a_head_trained_on_features_is_the_head_trained_on_the_body(tmp_path, ne
         )
         return Evaluated(score, {"spearman": score}, nothing)
 
+    stage = Stage(objective=objective, trainable="head", epochs=3, learning_rate=1e-2, batch_size=4)
+
+    def feed(network: Network, *, has_features: bool) -> WindowFeed:
+        return WindowFeed(
+            stage,
+            examples,
+            np.arange(examples.n_rows),
+            TARGET,
+            ACCELERATOR.device,
+            n_labels=2,
+            pad_id=0,
+            seed=5,
+            metadata_RM=METADATA,
+            features_WF=features_in(tmp_path, network, examples)[0] if has_features else None,
+        )
+
     job = StageJob(
         name="the head",
         number=0,
-        stage=Stage(objective=objective, trainable="head", epochs=3, learning_rate=1e-2, batch_size=4),
-        examples=examples,
-        rows=np.arange(examples.n_rows),
-        target_R=TARGET,
-        n_labels=2,
-        pad_id=0,
+        stage=stage,
+        feed=partial(feed, has_features=True),
         evaluate=evaluate,
         higher_is_better=True,
         start=None,
         folder=tmp_path / "with",
         seed=5,
         note=lambda entry: None,
-        metadata_RM=METADATA,
-        features=lambda network: features_in(tmp_path, network, examples)[0],
     )
     train_stage(job, network, ACCELERATOR, Watchers())
     with_features = {name: value.clone() for name, value in network.state_dict().items()}
     assert all(used)
     network.load_state_dict(start)
-    train_stage(replace(job, folder=tmp_path / "without", features=None), network, ACCELERATOR, Watchers())
+    train_stage(
+        replace(job, folder=tmp_path / "without", feed=partial(feed, has_features=False)),
+        network,
+        ACCELERATOR,
+        Watchers(),
+    )
     assert not used[-1]
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, with_features[name], atol=2e-5, rtol=1e-3)

@@ -19,7 +19,7 @@ from strop.records.dataset import strings
 from strop.records.predictions import Predictions
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import make_examples
-from strop.training import stage as stage_module
+from strop.training.feed import WindowFeed
 from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watchers
 
@@ -72,11 +72,16 @@ class Bench:
             name="a stage",
             number=0,
             stage=stage,
-            examples=self.examples,
-            rows=np.arange(len(TEXTS)),
-            target_R=TARGET,
-            n_labels=4,
-            pad_id=self.tokenizer.pad_id,
+            feed=lambda network: WindowFeed(
+                stage,
+                self.examples,
+                np.arange(len(TEXTS)),
+                TARGET,
+                self.accelerator.device,
+                n_labels=4,
+                pad_id=self.tokenizer.pad_id,
+                seed=11,
+            ),
             evaluate=self.evaluate,
             higher_is_better=True,
             start=None,
@@ -254,13 +259,3 @@ def test_a_loss_that_is_not_finite_is_said(bench: Bench) -> None:
         bench.train(bench.job("nan", Stage(epochs=1)), network)
     assert "a stage, step 1: the loss must stay finite" in str(caught.value)
     assert "lower learning_rate" in str(caught.value)
-
-
-def test_windows_of_a_row_share_its_weight(bench: Bench) -> None:
-    run = stage_module._StageRun
-    job = bench.job("share", Stage())
-    network = bench.network()
-    chosen = stage_module.choose_trainable(network, job.stage, 0)
-    built = run(job, network, bench.accelerator, chosen)
-    by_row = np.bincount(job.examples.row_W, weights=built.share_W)
-    np.testing.assert_allclose(by_row, by_row[0])

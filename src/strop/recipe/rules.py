@@ -4,17 +4,29 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from strop.errors import Problem
-from strop.recipe.sections import TASK_DEFAULTS, Recipe
+from strop.recipe.answer_rules import ANSWER_RULES
+from strop.recipe.sections import TASK_DEFAULTS, Recipe, Stage
 
 BASELINES = {
     "classify": ("majority", "tfidf", "linear_probe"),
     "regress": ("mean", "tfidf_ridge", "metadata_ridge"),
     "answer": ("zero_shot", "few_shot"),
 }
+# What is to be predicted: the entry of `data` that names it, and what that is.
+TARGETS = {
+    "classify": ("target", "the column that holds the label"),
+    "regress": ("targets", "the columns that hold numbers"),
+    "answer": ("answers", "the column of accepted answers"),
+}
 METRICS = {
     "classify": ("macro_f1", "accuracy", "mcc", "auroc", "weighted_f1", "log_loss"),
     "regress": ("spearman", "pearson", "mae"),
     "answer": ("f1", "exact_match", "rouge_l"),
+}
+# Entries of a stage that one objective alone reads, and what they are where nothing is asked.
+ENTRIES_OF_OBJECTIVE: Mapping[str, Mapping[str, Any]] = {
+    "cross_entropy": {"class_weights": "none", "rare_class_penalty": 1.0, "label_smoothing": 0.0},
+    "complete": {"answer_weights": "tokens", "neftune_alpha": 0.0, "share_context": True},
 }
 OBJECTIVES = {"classify": ("cross_entropy",), "regress": ("bce", "mse", "pairwise_rank"), "answer": ("complete",)}
 
@@ -31,6 +43,7 @@ def broken_rules(recipe: Recipe) -> list[Problem]:
         _head,
         _evidence,
         _retrieval,
+        *ANSWER_RULES,
     )
     return [problem for rule in rules for problem in rule(recipe)]
 
@@ -38,34 +51,36 @@ def broken_rules(recipe: Recipe) -> list[Problem]:
 def missing_target(content: Mapping[str, Any]) -> Problem | None:
     """The problem of a recipe, given as a mapping, that does not say what is to be predicted."""
     task, data = content.get("task", "classify"), content.get("data")
-    wanted = {"classify": "target", "regress": "targets"}.get(task)
-    if wanted is None or not isinstance(data, Mapping) or data.get(wanted) is not None:
+    if task not in TARGETS or not isinstance(data, Mapping):
         return None
-    what = "the column that holds the label" if wanted == "target" else "the columns that hold numbers"
+    wanted, what = TARGETS[task]
+    # Of chat messages the last is the answer.
+    if data.get(wanted) is not None or (wanted == "answers" and data.get("messages") is not None):
+        return None
     return Problem(f"data.{wanted}", f"the task '{task}' needs {what}", "nothing", f"give data.{wanted}")
 
 
 def _target(recipe: Recipe) -> Iterator[Problem]:
-    data, other = recipe.data, "targets" if recipe.task == "classify" else "target"
+    data, (wanted, _) = recipe.data, TARGETS[recipe.task]
     missing = missing_target(recipe.model_dump(include={"task", "data"}))
     if missing is not None:
         yield missing
-    if getattr(data, other) is not None:
-        must = f"the task '{recipe.task}' reads data.{'target' if other == 'targets' else 'targets'} alone"
+    for other in (name for name, _ in TARGETS.values() if name != wanted and getattr(data, name) is not None):
+        must = f"the task '{recipe.task}' reads data.{wanted} alone"
         yield Problem(f"data.{other}", must, repr(getattr(data, other)), f"remove data.{other}, or change the task")
     if data.target_range is not None and not data.target_range[0] < data.target_range[1]:
         must = "the lowest value must be below the highest"
         yield Problem("data.target_range", must, str(list(data.target_range)), "write it as [lowest, highest]")
-    if data.target_range is not None and recipe.task == "classify":
-        yield Problem("data.target_range", "labels have no range", str(list(data.target_range)), "remove it")
-    if data.target_scale != "range" and recipe.task == "classify":
-        yield Problem("data.target_scale", "labels have no scale", data.target_scale, "remove it")
+    if data.target_range is not None and recipe.task != "regress":
+        yield Problem("data.target_range", "only numbers have a range", str(list(data.target_range)), "remove it")
+    if data.target_scale != "range" and recipe.task != "regress":
+        yield Problem("data.target_scale", "only numbers have a scale", data.target_scale, "remove it")
 
 
 def _roles(recipe: Recipe) -> Iterator[Problem]:
     """What is to be predicted must not be read: it would be its own answer."""
     data = recipe.data
-    targets = [data.target] if data.target is not None else list(data.targets or [])
+    targets = [name for name in (data.target, data.answers) if name is not None] + list(data.targets or [])
     readers = {"text": data.text, "categorical": data.categorical or [], "numeric": data.numeric or []}
     for role, columns in readers.items():
         for name in columns:
@@ -99,11 +114,7 @@ def _stages(recipe: Recipe) -> Iterator[Problem]:
         if stage.objective == "pairwise_rank" and stage.batch_size < 2:
             must = "ranks are learnt from pairs of one batch"
             yield Problem(f"stages.{number}.batch_size", must, str(stage.batch_size), "set it to 8 or more")
-        if stage.objective != "cross_entropy":
-            for name, unused in (("class_weights", "none"), ("rare_class_penalty", 1.0), ("label_smoothing", 0.0)):
-                if getattr(stage, name) != unused:
-                    must, came = f"the objective '{stage.objective}' has no classes", str(getattr(stage, name))
-                    yield Problem(f"stages.{number}.{name}", must, came, "remove this entry")
+        yield from _unused_entries(number, stage)
         where = f"stages.{number}.trainable"
         if stage.trainable == "adapter" and not has_adapter:
             must, do = "there must be an adapter to train", "add a section model.adapter, or say 'all' or 'head'"
@@ -111,6 +122,16 @@ def _stages(recipe: Recipe) -> Iterator[Problem]:
         if stage.trainable == "all" and has_adapter:
             must = "with model.adapter the model's own weights stay as they are"
             yield Problem(where, must, "all", "say 'adapter' (adapters and head), or remove model.adapter")
+
+
+def _unused_entries(number: int, stage: Stage) -> Iterator[Problem]:
+    """Entries that only one objective reads, beside another."""
+    for objective, entries in ENTRIES_OF_OBJECTIVE.items():
+        for name, unused in entries.items():
+            if stage.objective != objective and getattr(stage, name) != unused:
+                must, came = f"it belongs to the objective '{objective}'", str(getattr(stage, name))
+                do = f"remove this entry: the objective is '{stage.objective}'"
+                yield Problem(f"stages.{number}.{name}", must, came, do)
 
 
 def _split(recipe: Recipe) -> Iterator[Problem]:

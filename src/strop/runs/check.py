@@ -63,7 +63,7 @@ def check_recipe(recipe: Recipe) -> Checked:
     about_evidence = () if recipe.evidence is None else documents_at_hand(recipe, read.dataset)
     tokenized = tokenize(recipe, read.dataset, tokenizer, of_rows)
     examples = tokenized.examples
-    audit = audit_rows(read.dataset, result.clusters, result.split, examples)
+    audit = audit_rows(read.dataset, result.clusters, result.split, examples.n_tokens_R)
     open_rows = read.dataset.select(result.split.open_ids)
     label_of = dict(zip(open_rows.ids.tolist(), _labels(open_rows), strict=True))
     gpu_gib = free_gpu_gib()

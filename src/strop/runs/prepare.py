@@ -115,15 +115,21 @@ def prepare(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> Prepared:
     located = locate_model(recipe.model)
     check_length(recipe.text, located.max_positions)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)
-    dataset, split = _data_and_split(recipe, folder, watcher)
+    dataset, split = data_and_split(recipe, folder, watcher)
     tokenized = _tokenized(recipe, folder, dataset, tokenizer, located, watcher)
-    _audit(recipe, folder, dataset, split, tokenized.examples, watcher)
+    audit_data(recipe, folder, dataset, split, tokenized.examples.n_tokens_R, watcher)
     task = TASKS[recipe.task].of(recipe, dataset, dataset.rows_of(split.test))
     return Prepared(dataset, split, task, tokenized, located, tokenizer.pad_id)
 
 
-def _data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple[Dataset, Split]:
-    """Rows and split; the split is written last, so that where it stands the rows stand too."""
+def data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple[Dataset, Split]:
+    """Rows, the sealed ones last, and their split; loaded where the run has them.
+
+    The split is written last, so that where it stands the rows stand too.
+
+    Raises:
+        DataError: The data cannot be used.
+    """
     if (folder.split / "split.json").exists():
         split = Split.load(folder.split)
         return _together(Dataset.load(folder.open_data), Dataset.load(folder.sealed_data)), split
@@ -176,6 +182,7 @@ def _together(first: Dataset, second: Dataset) -> Dataset:
         parts=joined(first.parts, second.parts),
         documents=joined(first.documents, second.documents),
         snippets=joined(first.snippets, second.snippets),
+        answers=joined(first.answers, second.answers),
     )
 
 
@@ -191,7 +198,7 @@ def _tokenized(
     of_rows = None
     if recipe.evidence is not None:
         of_rows = gather_evidence(recipe, folder, dataset, tokenizer, watcher)
-    place = folder.examples / _key(recipe, dataset, of_rows, located)
+    place = folder.examples / reading_key(recipe, dataset, of_rows, located)
     if (place / TEXTS_READ).exists():
         return load_tokenized(place)
     watcher.station_began("tokenizing")
@@ -201,13 +208,17 @@ def _tokenized(
     return tokenized
 
 
-def _key(recipe: Recipe, dataset: Dataset, of_rows: Sequence[RowEvidence] | None, located: LocatedModel) -> str:
+def reading_key(recipe: Recipe, dataset: Dataset, of_rows: Sequence[RowEvidence] | None, located: LocatedModel) -> str:
+    """A digest of everything that decides which tokens a model reads of the rows."""
     key = hashlib.sha256()
     key.update(dataset.fingerprint.encode())
     key.update(recipe.text.model_dump_json().encode())
     if recipe.evidence is not None:
         key.update(recipe.evidence.model_dump_json().encode())
         key.update(repr(of_rows).encode())
+    if recipe.answer is not None:
+        key.update(recipe.answer.prompt.model_dump_json().encode())
+        key.update(str((recipe.data.context, recipe.data.messages, recipe.seed)).encode())
     # Tokenizers come in many files; all that lies beside the weights may have a say.
     for file in sorted(located.folder.iterdir()):
         if file.is_file() and file.suffix not in WEIGHT_SUFFIXES:
@@ -215,28 +226,34 @@ def _key(recipe: Recipe, dataset: Dataset, of_rows: Sequence[RowEvidence] | None
     return key.hexdigest()[:16]
 
 
-def _audit(
-    recipe: Recipe, folder: RunFolder, dataset: Dataset, split: Split, examples: Examples, watcher: Watcher
+def audit_data(
+    recipe: Recipe,
+    folder: RunFolder,
+    dataset: Dataset,
+    split: Split,
+    n_tokens_R: NDArray[np.int64],
+    watcher: Watcher,
 ) -> None:
+    """Audit the rows of a run, unless that was done."""
     if folder.audit.exists():
         return
     watcher.station_began("auditing")
     from strop.data.duplicates import near_duplicate_clusters
 
     clusters = near_duplicate_clusters(dataset.joined_texts(), recipe.split.near_duplicate_similarity, recipe.seed)
-    audit_rows(dataset, clusters, split, examples).save(folder.audit)
+    audit_rows(dataset, clusters, split, n_tokens_R).save(folder.audit)
 
 
-def audit_rows(dataset: Dataset, clusters: NDArray[np.int64], split: Split, examples: Examples) -> Audit:
+def audit_rows(dataset: Dataset, clusters: NDArray[np.int64], split: Split, n_tokens_R: NDArray[np.int64]) -> Audit:
     """Audit rows together with their lengths in tokens.
 
     Args:
         dataset: The rows.
         clusters: The near-duplicate cluster of every row.
         split: Their division.
-        examples: Their tokens.
+        n_tokens_R: Length of each row before anything was cut.
     """
-    coverage = token_coverage(examples.n_tokens_R)
+    coverage = token_coverage(n_tokens_R)
     fitting = {str(limit): fraction for limit, fraction in coverage.fitting.items()}
     quantiles = {f"{share:g}": float(length) for share, length in coverage.quantiles.items()}
     return audit_dataset(dataset, clusters, split, fitting, quantiles)

@@ -16,7 +16,7 @@ from strop.inference.predict import mean_by_row, predict_from_features, predict_
 from strop.models.load import build_network, count_parameters, load_body
 from strop.models.network import Inputs, Network
 from strop.models.trained import ABOUT, load_trained, save_trained
-from strop.recipe.sections import Recipe
+from strop.recipe.sections import Recipe, Stage
 from strop.records.dataset import Strings, strings
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
@@ -27,6 +27,7 @@ from strop.runs.prepare import Prepared
 from strop.tasks.task import BaselineRows, Task
 from strop.text.parts import segments
 from strop.training.features import body_features
+from strop.training.feed import Feed, WindowFeed
 from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watcher
 
@@ -149,46 +150,59 @@ def _stage_jobs(
     watcher: Watcher,
 ) -> Iterator[StageJob]:
     """The jobs of a fold's stages, in their order."""
+    training, rows = training_rows(recipe, prepared, fold)
     features = partial(
         body_features,
-        examples=prepared.examples,
+        examples=training.examples,
         accelerator=accelerator,
         folder=folder.features,
         pad_id=prepared.pad_id,
         watcher=watcher,
     )
-    training, rows = training_rows(recipe, prepared, fold)
     for number, stage in enumerate(recipe.stages):
+        seed = fold_seed(recipe, fold, number + 1)
+
+        def feed(network: Network, stage: Stage = stage, seed: int = seed) -> WindowFeed:
+            # A native head reads token states: for it the body runs in every epoch.
+            has_features = stage.trainable == "head" and network.head is not None
+            return WindowFeed(
+                stage,
+                training.examples,
+                rows,
+                state.task.targets[training.row_of_R],
+                accelerator.device,
+                n_labels=len(state.task.names),
+                pad_id=prepared.pad_id,
+                seed=seed,
+                metadata_RM=None if state.metadata_RM is None else state.metadata_RM[training.row_of_R],
+                features_WF=features(network) if has_features else None,
+            )
+
         yield StageJob(
-            name=_stage_name(recipe, fold, number),
+            name=stage_name(recipe, fold, number),
             number=number,
             stage=stage,
-            examples=training.examples,
-            rows=rows,
-            target_R=state.task.targets[training.row_of_R],
-            n_labels=len(state.task.names),
-            pad_id=prepared.pad_id,
+            feed=feed,
             evaluate=_evaluation(prepared, state, fold, number, accelerator),
             higher_is_better=state.task.higher_is_better,
             start=None,
             folder=folder.stage(fold.name, number, stage.objective),
-            seed=fold_seed(recipe, fold, number + 1),
+            seed=seed,
             note=folder.ledger.write,
-            metadata_RM=None if state.metadata_RM is None else state.metadata_RM[training.row_of_R],
-            features=features,
         )
 
 
 def _evaluation(
     prepared: Prepared, state: FoldState, fold: Fold, stage: int, accelerator: Accelerator
-) -> Callable[[Network, NDArray[np.float32] | None], Evaluated]:
+) -> Callable[[Network, Feed], Evaluated]:
     """What a stage calls to be evaluated: predict the rows that the fold holds out, and score them."""
     held, is_augmented = prepared.dataset.rows_of(fold.validation), prepared.tokenized.pieces is not None
     examples, windows = prepared.examples.take(held), prepared.examples.windows_in_order(held)
     metadata_RM = None if state.metadata_RM is None else state.metadata_RM[held]
     made_by = {"system": "model", "fold": fold.name, "stage": str(stage)}
 
-    def evaluate(network: Network, features_WF: NDArray[np.float32] | None) -> Evaluated:
+    def evaluate(network: Network, feed: Feed) -> Evaluated:
+        features_WF = feed.features_WF if isinstance(feed, WindowFeed) else None
         # Where the training part is augmented the features are those of its own windows.
         if features_WF is None or is_augmented:
             outputs_RL = predict_logits(network, examples, accelerator, pad_id=prepared.pad_id, metadata_RM=metadata_RM)
@@ -234,7 +248,8 @@ def _about_model(prepared: Prepared, network: Network, accelerator: Accelerator)
     }
 
 
-def _stage_name(recipe: Recipe, fold: Fold, number: int) -> str:
+def stage_name(recipe: Recipe, fold: Fold, number: int) -> str:
+    """What to call a stage of a fold to a person."""
     stage = recipe.stages[number]
     of_fold = "" if fold.number is None else f"fold {fold.number}, "
     return f"{of_fold}stage {number}: {stage.objective} on {stage.trainable}"

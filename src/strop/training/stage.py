@@ -1,7 +1,4 @@
-"""Train one stage: the loop, read from top to bottom.
-
-Dimensions: B windows in a batch, T tokens, L labels, R rows, W windows.
-"""
+"""Train one stage: the loop, read from top to bottom."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -11,22 +8,18 @@ from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import get_scheduler
 
 from strop.errors import MachineError, Problem
-from strop.models.batch import make_batch, metadata_of
 from strop.models.network import Network
 from strop.recipe.sections import Stage
-from strop.records.examples import Examples
+from strop.records.answers import Answers
 from strop.records.files import read_json, write_json
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
-from strop.text.batches import plan_batches
 from strop.training.average import WeightAverage
 from strop.training.checkpoints import (
     Progress,
@@ -38,8 +31,8 @@ from strop.training.checkpoints import (
     save_weights,
     trainable_weights,
 )
+from strop.training.feed import Feed
 from strop.training.history import History
-from strop.training.objectives import OBJECTIVES, Targets
 from strop.training.parameters import build_optimizer, choose_trainable
 from strop.training.watch import Watcher
 
@@ -52,7 +45,7 @@ class Evaluated:
 
     score: float
     metrics: Mapping[str, float]
-    predictions: Predictions
+    predictions: Predictions | Answers
 
 
 @dataclass(frozen=True)
@@ -63,43 +56,25 @@ class StageJob:
         name: What to call the stage to a person.
         number: Its position in the recipe, from 0.
         stage: The recipe's section.
-        examples: Token ids of at least the rows to train on.
-        rows: Positions in `examples` of the rows to train on.
-        target_R: Label number of every row in `examples`, or its scaled targets (R, L); only those in `rows` are read.
-        n_labels: L.
-        pad_id: Token id that fills short windows.
-        evaluate: Predicts and scores the validation part; where the head alone is trained, from features of all
-            windows.
+        feed: Gives what the stage trains on, for the network as the stage finds it.
+        evaluate: Predicts and scores the validation part; is given what the stage trains on, which may hold features.
         higher_is_better: Direction of the primary metric.
         start: What the weights that the stage begins with were found to reach, None where that is unknown.
         folder: The stage's folder.
         seed: Seeds order and dropout.
         note: Receives ledger entries.
-        metadata_RM: Metadata of every row in `examples`, None where there is none.
-        features: Gives what the head is given of the body for every window, shape (W, F).
     """
 
     name: str
     number: int
     stage: Stage
-    examples: Examples
-    rows: NDArray[np.intp]
-    target_R: Targets
-    n_labels: int
-    pad_id: int
-    evaluate: Callable[[Network, NDArray[np.float32] | None], Evaluated]
+    feed: Callable[[Network], Feed]
+    evaluate: Callable[[Network, Feed], Evaluated]
     higher_is_better: bool
     start: float | None
     folder: Path
     seed: int
     note: Callable[[Entry], None]
-    metadata_RM: NDArray[np.float32] | None = None
-    features: Callable[[Network], NDArray[np.float32]] | None = None
-
-    @property
-    def trains_head_alone(self) -> bool:
-        """Whether the body stays as it is, so that what it gives can be kept."""
-        return self.stage.trainable == "head"
 
 
 def train_stage(job: StageJob, network: Network, accelerator: Accelerator, watcher: Watcher) -> Progress:
@@ -144,20 +119,11 @@ class _StageRun:
     ) -> None:
         stage = job.stage
         self.job, self.network, self.accelerator, self.chosen = job, network, accelerator, chosen
-        self.windows_W = job.examples.windows_of_rows(job.rows)
-        self.length_W = job.examples.length_W[self.windows_W]
-        # The windows of a row share its weight, so that long rows count no more than short ones.
-        row_W = job.examples.row_W[self.windows_W]
-        self.share_W = 1.0 / np.bincount(row_W, minlength=job.examples.n_rows)[row_W]
-        self.share_W /= self.share_W.mean()
-        self.batches_of_epoch: tuple[int, list[NDArray[np.intp]]] = (-1, [])
+        self.feed = job.feed(network)
+        self.batches_of_epoch: tuple[int, list[Any]] = (-1, [])
         self.n_batches = len(self._plan(0))
         self.steps_per_epoch = self.n_batches / stage.gradient_accumulation
         self.n_steps = max(1, ceil(stage.epochs * self.steps_per_epoch))
-        self.loss = OBJECTIVES[stage.objective](stage, job.target_R[job.rows], job.n_labels, accelerator.device)
-        # A native head reads token states: for it the body runs in every epoch.
-        has_features = job.trains_head_alone and network.head is not None and job.features is not None
-        self.features_WF = job.features(network) if has_features and job.features is not None else None
         torch.manual_seed(job.seed)
         optimizer = build_optimizer(network, chosen, stage)
         self.schedule = get_scheduler(
@@ -174,13 +140,9 @@ class _StageRun:
         self.loss_sum, self.n_summed = 0.0, 0
         self.saved_at = self.began = time.monotonic()
 
-    def _plan(self, epoch: int) -> list[NDArray[np.intp]]:
+    def _plan(self, epoch: int) -> list[Any]:
         if self.batches_of_epoch[0] != epoch:
-            stage = self.job.stage
-            plan = plan_batches(
-                self.length_W, stage.batch_size, seed=self.job.seed, epoch=epoch, group_by_length=stage.length_grouping
-            )
-            self.batches_of_epoch = (epoch, plan)
+            self.batches_of_epoch = (epoch, self.feed.plan(epoch))
         return self.batches_of_epoch[1]
 
     def resume(self) -> None:
@@ -207,7 +169,8 @@ class _StageRun:
     def step(self, watcher: Watcher) -> None:
         """One optimiser step, and what is due after it."""
         self.network.train()
-        loss = sum(self._backward(number) for number in self._batch_numbers()) / self.job.stage.gradient_accumulation
+        passes = self.feed.passes([self._batch(number) for number in self._batch_numbers()], self.accelerator.device)
+        loss = sum(self._backward(one) for one in passes)
         if self.accelerator.scaler is not None:
             self.accelerator.unscale_gradients(self.optimizer)
         torch.nn.utils.clip_grad_norm_([parameter for _, parameter in self.chosen], self.job.stage.max_gradient_norm)
@@ -232,30 +195,15 @@ class _StageRun:
         first = self.progress.step * self.job.stage.gradient_accumulation
         return range(first, first + self.job.stage.gradient_accumulation)
 
-    def _backward(self, number: int) -> float:
+    def _batch(self, number: int) -> Any:
         epoch, at = divmod(number, self.n_batches)
-        batch = self._plan(epoch)[at]
-        windows, device = self.windows_W[batch], self.accelerator.device
-        target_B = torch.from_numpy(self.job.target_R[self.job.examples.row_W[windows]]).to(device)
-        share_B = torch.from_numpy(self.share_W[batch]).to(device, torch.float32)
-        loss = (self.loss(self._logits(windows), target_B) * share_B).mean()
-        self._check_loss(loss)
-        self.accelerator.backward(loss / self.job.stage.gradient_accumulation)
-        return float(loss.detach())
+        return self._plan(epoch)[at]
 
-    def _logits(self, windows: NDArray[np.intp]) -> Tensor:
-        """Logits of a batch, shape (B, L): by the whole network, or by the head from features of the body."""
-        job, device = self.job, self.accelerator.device
-        if self.features_WF is not None and self.network.head is not None:
-            metadata_BM = metadata_of(job.examples, windows, job.metadata_RM, device)
-            from_head_BL: Tensor = self.network.head(
-                torch.from_numpy(self.features_WF[windows]).to(device), metadata_BM
-            )
-            return from_head_BL.float()
-        batch = make_batch(job.examples, windows, job.metadata_RM, pad_id=job.pad_id, device=device)
-        with self.accelerator.autocast():
-            logits_BL: Tensor = self.network(*batch)
-        return logits_BL
+    def _backward(self, one: Any) -> float:
+        loss = self.feed.loss(self.network, one, self.accelerator)
+        self._check_loss(loss)
+        self.accelerator.backward(loss)
+        return float(loss.detach())
 
     def _check_loss(self, loss: Tensor) -> None:
         if not torch.isfinite(loss):
@@ -292,7 +240,7 @@ class _StageRun:
     def _evaluate(self, watcher: Watcher) -> None:
         progress = self.progress
         with self._averaged():
-            evaluated = self.job.evaluate(self.network, self.features_WF)
+            evaluated = self.job.evaluate(self.network, self.feed)
             is_best = progress.best_score is None or self._is_better(evaluated.score, progress.best_score)
             if is_best:
                 progress.best_step, progress.best_score, progress.n_without_gain = progress.step, evaluated.score, 0

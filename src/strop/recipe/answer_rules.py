@@ -1,0 +1,94 @@
+"""What must hold between the entries of a recipe for the task `answer`."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from strop.errors import Problem
+from strop.recipe.sections import Recipe
+
+
+def _belongs_to_the_task(recipe: Recipe) -> Iterator[Problem]:
+    if recipe.task == "answer":
+        return
+    must, do = "it belongs to the task 'answer'", "remove it, or set task=answer"
+    if recipe.answer is not None:
+        yield Problem("answer", must, f"task={recipe.task}", do)
+    for name in ("context", "messages"):
+        if getattr(recipe.data, name) is not None:
+            yield Problem(f"data.{name}", must, f"task={recipe.task}", do)
+
+
+def _reads_words_alone(recipe: Recipe) -> Iterator[Problem]:
+    """Parts of the house that a model which writes cannot use."""
+    if recipe.task != "answer":
+        return
+    data, model = recipe.data, recipe.model
+    for where, is_given in (
+        ("data.categorical", data.categorical is not None),
+        ("data.numeric", data.numeric is not None),
+        ("data.documents", data.documents is not None),
+        ("data.snippets", data.snippets is not None),
+        ("evidence", recipe.evidence is not None),
+        ("model.head_hidden", bool(model.head_hidden)),
+        ("text.parts", recipe.text.parts is not None),
+    ):
+        if is_given:
+            yield Problem(where, "the task 'answer' reads a prompt alone", "a value", "remove it")
+    if recipe.text.template is not None:
+        yield Problem("text.template", "prompts have a template of their own", "both", "give answer.prompt.template")
+    if model.pooling not in ("auto", "native"):
+        yield Problem("model.pooling", "a model that writes has no head", model.pooling, "remove it")
+    for number, stage in enumerate(recipe.stages):
+        if stage.trainable == "head":
+            must, do = "a model that writes has no head to train", "say 'all' or 'adapter'"
+            yield Problem(f"stages.{number}.trainable", must, "head", do)
+
+
+def _context(recipe: Recipe) -> Iterator[Problem]:
+    data, answering = recipe.data, recipe.answer
+    if recipe.task != "answer" or answering is None:
+        return
+    if data.messages is not None:
+        if data.text != [data.messages] or data.answers is not None:
+            must = "chat messages are both prompt and answer"
+            yield Problem("data.messages", must, "data.text or data.answers beside it", "remove those")
+        if answering.prompt.template is not None:
+            must = "messages are put together by the chat template of the model"
+            yield Problem("answer.prompt.template", must, "a template beside data.messages", "remove it")
+    if data.context is not None and data.context not in data.text:
+        must = "it must be one of the text columns"
+        yield Problem("data.context", must, data.context, f"one of {', '.join(data.text)}")
+    if data.context is None and answering.prompt.when_too_long != "drop":
+        must = "only the column data.context is cut or read in windows"
+        yield Problem("answer.prompt.when_too_long", must, answering.prompt.when_too_long, "name it in data.context")
+    if answering.prompt.max_answer_tokens >= recipe.text.max_length_tokens:
+        must = "there must be room for a prompt before the answer"
+        came = f"{answering.prompt.max_answer_tokens} of text.max_length_tokens={recipe.text.max_length_tokens}"
+        yield Problem("answer.prompt.max_answer_tokens", must, came, "lower it, or raise text.max_length_tokens")
+
+
+def _cleaning(recipe: Recipe) -> Iterator[Problem]:
+    rules = [] if recipe.answer is None else recipe.answer.cleaning.replace
+    for number, rule in enumerate(rules):
+        try:
+            # A match of the empty text, so that what stands in its place is read too.
+            re.compile(f"(?:{rule.pattern})|").sub(rule.by, "")
+        except re.error as error:
+            where = f"answer.cleaning.replace.{number}"
+            yield Problem(where, "it must be a regular expression of Python", str(error), "mend pattern or by")
+
+
+def _decodings(recipe: Recipe) -> Iterator[Problem]:
+    decodings = [] if recipe.answer is None else recipe.answer.decodings
+    names = [decoding.name for decoding in decodings]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem("answer.decodings", "every decoding must stand once", f"twice: {name}", "remove one of them")
+
+
+ANSWER_RULES: tuple[Callable[[Recipe], Iterator[Problem]], ...] = (
+    _belongs_to_the_task,
+    _reads_words_alone,
+    _context,
+    _cleaning,
+    _decodings,
+)
