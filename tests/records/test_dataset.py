@@ -25,10 +25,11 @@ WITH_EVIDENCE = replace(
     documents=tuples([("1", "https://a.org/b c"), (), ("1", "2")]),
     snippets=tuples([(Passage("한\n글", "1", 3, 9, "T"),), (Passage("a"), Passage("b")), ()]),
 )
+WITH_ANSWERS = replace(FULL, target=None, answers=tuples([("1911", "in\n1911"), (), ("서울",)]))
 EMPTY = Dataset(ids=strings([]), texts={"text": strings([])}, target=strings([]))
 
 
-OPTIONAL = ("target", "groups", "parts", "documents", "snippets")
+OPTIONAL = ("target", "groups", "parts", "documents", "snippets", "answers")
 
 
 def same(one: Dataset, other: Dataset) -> bool:
@@ -42,7 +43,9 @@ def same(one: Dataset, other: Dataset) -> bool:
     )
 
 
-@pytest.mark.parametrize("dataset", [FULL, BARE, EMPTY, WITH_EVIDENCE], ids=["full", "bare", "empty", "evidence"])
+@pytest.mark.parametrize(
+    "dataset", [FULL, BARE, EMPTY, WITH_EVIDENCE, WITH_ANSWERS], ids=["full", "bare", "empty", "evidence", "answers"]
+)
 def test_saved_rows_are_loaded_again_the_same(tmp_path, dataset):
     dataset.save(tmp_path / "rows.arrow")
     loaded = Dataset.load(tmp_path / "rows.arrow")
@@ -88,6 +91,22 @@ def test_documents_and_snippets_are_taken_with_their_rows():
     assert taken.snippets.tolist() == [(), (Passage("한\n글", "1", 3, 9, "T"),)]
     with pytest.raises(ValueError, match="every column must have 3 rows, 'snippets' has 2"):
         replace(WITH_EVIDENCE, snippets=tuples([(), ()]))
+
+
+def test_the_fingerprint_follows_answers_and_their_order():
+    changed = [
+        replace(WITH_ANSWERS, answers=None),
+        replace(WITH_ANSWERS, answers=tuples([("in\n1911", "1911"), (), ("서울",)])),
+        replace(WITH_ANSWERS, answers=tuples([("1911", "in\n1911"), ("서울",), ()])),
+        replace(WITH_ANSWERS, answers=None, documents=WITH_ANSWERS.answers),
+    ]
+    assert len({one.fingerprint for one in [WITH_ANSWERS, *changed]}) == 5
+
+
+def test_answers_are_taken_with_their_rows():
+    assert WITH_ANSWERS.select(["c", "a"]).answers.tolist() == [("서울",), ("1911", "in\n1911")]
+    with pytest.raises(ValueError, match="every column must have 3 rows, 'answers' has 1"):
+        replace(WITH_ANSWERS, answers=tuples([()]))
 
 
 def test_text_that_moves_over_a_border_changes_the_fingerprint():

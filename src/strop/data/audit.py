@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from strop.data.cleaning import blank_rows, conflicting_rows
 from strop.data.encodings import looks_misread
-from strop.data.split_notes import places, straddling
+from strop.data.split_notes import noteworthy_clusters, places, straddling
 from strop.records.audit import Audit, Duplicates, Groups, LabelCount, TargetRange
 from strop.records.dataset import Dataset, Strings
 from strop.records.split import Split
@@ -50,7 +50,7 @@ def audit_dataset(
         labels=labels,
         majority_accuracy=labels[0].fraction if labels else None,
         labels_once=tuple(label.label for label in labels if label.n_rows == 1),
-        duplicates=_duplicates(dataset, clusters, where),
+        duplicates=_duplicates(dataset, noteworthy_clusters(dataset, clusters), where),
         n_conflicting_texts=len(conflicts),
         n_conflicting_rows=sum(len(rows) for rows in conflicts),
         conflicting_ids=tuple(tuple(dataset.ids[rows]) for rows in conflicts)[:_MAX_EXAMPLES],

@@ -207,13 +207,18 @@ def handle_conflicts(
 
 def conflicting_rows(texts: Mapping[str, Strings], labels: Strings, rows: Sequence[int]) -> list[list[int]]:
     """Groups of rows that have the same text and not the same label; rows without text are left out."""
+    return [group for group in rows_of_one_text(texts, rows) if len({labels[row] for row in group}) > 1]
+
+
+def rows_of_one_text(texts: Mapping[str, Strings], rows: Sequence[int]) -> list[list[int]]:
+    """Put rows that have the same texts together; rows without text are left out."""
     by_text: dict[tuple[str, ...], list[int]] = {}
     columns = list(texts.values())
     for row in rows:
         text = tuple(column[row] for column in columns)
         if any(part.strip() for part in text):
             by_text.setdefault(text, []).append(row)
-    return [group for group in by_text.values() if len({labels[row] for row in group}) > 1]
+    return list(by_text.values())
 
 
 def note_case_variants(findings: Findings, labels: Strings, kept: Mask) -> None:

@@ -11,6 +11,7 @@ from strop.data.bioasq import is_bioasq, read_bioasq
 from strop.data.delimited import Header, read_delimited
 from strop.data.encodings import decoded
 from strop.data.pubmedqa import is_pubmedqa, read_pubmedqa
+from strop.data.squad import is_squad, read_squad
 from strop.data.tables import DELIMITERS, Table, listed, no_rows
 from strop.errors import DataError, Problem, did_you_mean
 from strop.records.ledger import Entry
@@ -143,6 +144,8 @@ def _read_json(text: str, path: Path) -> Table:
         return read_bioasq(content, path)
     if is_pubmedqa(content):
         return read_pubmedqa(content, path)
+    if is_squad(content):
+        return read_squad(content, path)
     if isinstance(content, list) and all(isinstance(row, dict) for row in content):
         return _from_objects(content, path)
     if isinstance(content, dict) and content and all(isinstance(column, list) for column in content.values()):

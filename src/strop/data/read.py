@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from strop.data.answers import answers_if_all_are_there, handle_answers, read_texts_and_answers
 from strop.data.bioasq import note_on_types
 from strop.data.cleaning import (
     Findings,
     Mask,
     blank_rows,
     clean_labels,
-    clean_texts,
     groups_of,
     handle_blank,
     handle_conflicts,
@@ -23,7 +23,9 @@ from strop.data.cleaning import (
     note_case_variants,
     unique_ids,
 )
+from strop.data.contexts import groups_by_context, note_on_contexts
 from strop.data.delimited import Header
+from strop.data.duplicates import numbered_by_appearance
 from strop.data.evidence_columns import read_evidence
 from strop.data.metadata import absent_metadata, read_metadata
 from strop.data.patterns import kept_rows, parts_by, pattern_columns
@@ -80,13 +82,15 @@ class NewRows:
     entries: tuple[Entry, ...]
 
 
-def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDataset:
-    """Read labelled rows.
+def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0, keeps_unanswerable: bool = False) -> ReadDataset:
+    """Read labelled or answered rows.
 
     Args:
         data: The recipe's section: which file, which columns, and what to do with rows that are not as they should be.
         normalize: Normalise texts (see `strop.data.values.normalized`).
         seed: Draws the rows where `data.max_rows` asks for fewer than there are.
+        keeps_unanswerable: Whether questions that have no answer stay (their answers are empty), because the recipe's
+            `answer.prompt.no_answer` says what stands for it.
 
     Raises:
         DataError: With everything that is wrong: a file that cannot be read, or columns and rows that do not fit.
@@ -94,18 +98,23 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDa
     table = _wanted_table(data)
     findings = Findings(table, row_names(table, None))
     ids = unique_ids(findings, data.id, data.duplicate_id)
-    texts = clean_texts(findings, data.text, normalize=normalize)
+    texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
     labels = None if data.target is None else clean_labels(findings, data.target)
     targets = {} if data.targets is None else read_targets(findings, data)
     categories, numbers = read_metadata(findings, data)
     groups = None if data.group is None else groups_of(findings, data.group)
+    groups = groups_by_context(findings, data, texts, groups)
     documents, snippets = read_evidence(findings, data, normalize=normalize)
     parts, problems = parts_of(table, data.part) if data.part_by is None else parts_by(table, data.part_by)
     findings.problems += problems
     kept = _kept_rows(data, findings, texts, labels, targets)
+    if answers is not None:
+        kept = handle_answers(findings, data, texts, answers, kept, keeps_unanswerable=keeps_unanswerable)
+        note_on_contexts(findings, data, texts, answers.accepted, kept, parts_are_given=parts is not None)
     if findings.problems:
         raise DataError(*findings.problems)
-    kept = _drawn_by_class(findings, labels, parts, kept, data.max_rows, seed)
+    contexts = texts.get(data.context or "")
+    kept = _drawn_by_class(findings, (labels, parts), kept, data.max_rows, seed, contexts)
     whole = Dataset(
         ids=ids,
         texts=texts,
@@ -117,6 +126,7 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0) -> ReadDa
         numbers=numbers,
         documents=documents,
         snippets=snippets,
+        answers=None if answers is None else answers.accepted,
     )
     return ReadDataset(whole.take(np.flatnonzero(kept)), (*table.entries, *findings.entries))
 
@@ -163,12 +173,13 @@ def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: s
     problems = [*missing_columns(table, needed), *absent_metadata(table, data)]
     if problems:
         raise DataError(*problems)
-    problems = nested_values(table, [name for name in (*needed, data.id or "") if name in table.columns])
+    plain = [name for name in (*needed, data.id or "") if name in table.columns and name != data.messages]
+    problems = nested_values(table, plain)
     if problems:
         raise DataError(*problems)
     findings = Findings(table, row_names(table, None))
     ids = unique_ids(findings, data.id, "rename")
-    texts = clean_texts(findings, data.text, normalize=normalize)
+    texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
     target = None if data.target is None else _labels_if_all_are_there(findings, data.target)
     categories, numbers = read_metadata(findings, data)
     documents, snippets = read_evidence(findings, data, normalize=normalize)
@@ -182,6 +193,7 @@ def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: s
         numbers=numbers,
         documents=documents,
         snippets=snippets,
+        answers=answers_if_all_are_there(findings, answers),
     )
     return NewRows(dataset, table.columns, blank_rows(texts), (*table.entries, *findings.entries))
 
@@ -209,12 +221,20 @@ def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: boo
     if not rows:
         return Dataset(ids=strings([]), texts={name: strings([]) for name in data.text})
     ids = unique_ids(findings, None, "rename")
-    texts = clean_texts(findings, data.text, normalize=normalize)
+    texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
     categories, numbers = read_metadata(findings, data)
     documents, snippets = read_evidence(findings, data, normalize=normalize)
     if findings.problems:
         raise DataError(*findings.problems)
-    return Dataset(ids=ids, texts=texts, categories=categories, numbers=numbers, documents=documents, snippets=snippets)
+    return Dataset(
+        ids=ids,
+        texts=texts,
+        categories=categories,
+        numbers=numbers,
+        documents=documents,
+        snippets=snippets,
+        answers=answers_if_all_are_there(findings, answers),
+    )
 
 
 def _kept_rows(
@@ -228,8 +248,9 @@ def _kept_rows(
     kept = np.ones(findings.table.n_rows, dtype=np.bool_)
     kept = handle_blank(findings, blank_rows(texts), data.blank_text, data.text, kept)
     if data.target is None or labels is None:
-        kept = handle_missing_targets(findings, targets, data.missing_label, kept)
-        check_targets(findings, targets, kept)
+        if targets:
+            kept = handle_missing_targets(findings, targets, data.missing_label, kept)
+            check_targets(findings, targets, kept)
         return kept
     kept = handle_missing_labels(findings, labels, data.missing_label, data.target, kept)
     kept = handle_conflicts(findings, texts, labels, data.conflicting_labels, data.target, kept)
@@ -239,23 +260,34 @@ def _kept_rows(
 
 
 def _drawn_by_class(
-    findings: Findings, labels: Strings | None, parts: Strings | None, kept: Mask, max_rows: int | None, seed: int
+    findings: Findings,
+    classes: tuple[Strings | None, Strings | None],
+    kept: Mask,
+    max_rows: int | None,
+    seed: int,
+    contexts: Strings | None,
 ) -> Mask:
-    """Draw `max_rows` of the rows, every class (and part) by its share, and at least one of each where they fit."""
+    """Draw `max_rows` of the rows, every class (and part) by its share, and at least one of each where they fit.
+
+    Where rows have contexts, one context after the other is drawn, so that questions of one stay together.
+    """
     rows = np.flatnonzero(kept)
     if max_rows is None or len(rows) <= max_rows:
         return kept
-    strata = [tuple("" if one is None else one[row] for one in (labels, parts)) for row in rows]
+    strata = [tuple("" if one is None else one[row] for one in classes) for row in rows]
     _, stratum_of, n_in = np.unique(
         [f"{label}\0{part}" for label, part in strata], return_inverse=True, return_counts=True
     )
     n_wanted = _shares(n_in, max_rows)
     shuffled = np.random.default_rng(seed).permutation(len(rows))
+    if contexts is not None:
+        set_of = numbered_by_appearance(contexts[rows][shuffled])
+        shuffled = shuffled[np.argsort(set_of, kind="stable")]
     drawn = [shuffled[stratum_of[shuffled] == stratum][:n] for stratum, n in enumerate(n_wanted)]
     chosen = np.zeros_like(kept)
     chosen[rows[np.concatenate(drawn)]] = True
     n_left_out = len(rows) - max_rows
-    how = "drawn" if labels is None else "drawn by class"
+    how = "drawn by class" if classes[0] is not None else "drawn" if contexts is None else "drawn by context"
     what = f"{max_rows:,} of {len(rows):,} rows were {how} (data.max_rows); {n_left_out:,} were left out"
     findings.entries.append(Entry("dropped", "read", what, n_rows=n_left_out, details={"seed": seed}))
     return chosen

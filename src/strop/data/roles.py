@@ -23,7 +23,7 @@ _PART_WORDS = {
 def needed_columns(data: Data) -> dict[str, str]:
     """The columns a recipe names for training, each with the recipe path that names it."""
     needed = {name: f"data.text.{number}" for number, name in enumerate(data.text)}
-    for role in ("target", "id", "group", "part", "documents", "snippets"):
+    for role in ("target", "answers", "messages", "id", "group", "part", "documents", "snippets"):
         name = getattr(data, role)
         if name is not None:
             needed.setdefault(name, f"data.{role}")
@@ -37,8 +37,12 @@ def needed_columns(data: Data) -> dict[str, str]:
 
 def plain_columns(data: Data) -> list[str]:
     """The columns a recipe names for training whose every value must be a text or a number."""
-    lists = {data.documents, data.snippets}
-    return [name for name, path in needed_columns(data).items() if name not in lists or path.startswith("data.text.")]
+    lists = {data.documents, data.snippets, data.answers}
+    return [
+        name
+        for name, path in needed_columns(data).items()
+        if name != data.messages and (name not in lists or path.startswith("data.text."))
+    ]
 
 
 def missing_columns(table: Table, needed: dict[str, str]) -> list[Problem]:

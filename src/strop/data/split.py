@@ -41,15 +41,15 @@ def make_split(dataset: Dataset, plan: SplitPlan, seed: int) -> SplitResult:
     rows among them, these are taken from the training rows.
 
     Args:
-        dataset: Rows with a target.
+        dataset: Rows with a target or with answers; those with answers alone have one class.
         plan: The recipe's section.
         seed: The same seed gives the same ids in every part, whatever the order of the rows.
 
     Raises:
         DataError: There are too few rows or groups to divide so, or nothing is left to train on or to choose by.
-        ValueError: The rows have no target.
+        ValueError: The rows have neither target nor answers.
     """
-    if dataset.target is None and not dataset.targets:
+    if dataset.target is None and not dataset.targets and dataset.answers is None:
         raise ValueError("rows must have a target to be divided")
     clusters = near_duplicate_clusters(dataset.joined_texts(), plan.near_duplicate_similarity, seed)
     unit_R = _units(dataset, clusters, plan)
@@ -180,6 +180,9 @@ def _must_have_units(dataset: Dataset, rows: Rows, n_units: int, n_needed: int) 
     elif dataset.groups is not None and (n_groups := len(set(dataset.groups[rows]))) < n_needed:
         must = f"there must be at least {n_needed} groups, one for each part or fold, since a group stays in one part"
         came, do = f"{n_groups} in {len(rows)} rows", "ask for fewer folds or parts, or leave data.group out"
+        if dataset.answers is not None:
+            must += ", and rows of one context are a group"
+            do = "ask for fewer folds or parts, or give rows of more contexts or groups"
     else:
         must = f"there must be at least {n_needed} sets of rows that share no group and are not near duplicates"
         came = f"{n_units} in {len(rows)} rows"

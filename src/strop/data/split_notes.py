@@ -48,6 +48,22 @@ def straddling(set_R: NDArray[np.int64], place_R: Sequence[str]) -> Straddling:
     return Straddling(len(torn), sum(sum(counts) for counts in torn), n_pairs)
 
 
+def noteworthy_clusters(dataset: Dataset, clusters: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The near-duplicate clusters that there is something to say about, shape (n_rows,).
+
+    Rows that ask about one context are nearly the same text, and stay in one part anyway. Where rows have answers and
+    groups, a cluster within one group is therefore taken apart, each row a cluster of its own.
+    """
+    if dataset.answers is None or dataset.groups is None or not dataset.n_rows:
+        return clusters
+    group_R = numbered_by_appearance(dataset.groups)
+    low_C, high_C = np.full(clusters.max() + 1, dataset.n_rows), np.full(clusters.max() + 1, -1)
+    np.minimum.at(low_C, clusters, group_R)
+    np.maximum.at(high_C, clusters, group_R)
+    within_R = (low_C == high_C)[clusters]
+    return np.where(within_R, len(low_C) + np.arange(dataset.n_rows), clusters)
+
+
 def places(split: Split, ids: Strings) -> list[str]:
     """The part of every row, or "fold <k>" for rows that a fold holds out."""
     place = split.part_of()
@@ -66,6 +82,7 @@ def notes_on(split: Split, dataset: Dataset, plan: SplitPlan, clusters: NDArray[
         clusters: The near-duplicate cluster of every row, shape (n_rows,).
     """
     where = places(split, dataset.ids)
+    clusters = noteworthy_clusters(dataset, clusters)
     entries = [_sizes(split, where), *_kept_together(dataset, plan, clusters, where)]
     if dataset.parts is not None:
         entries += _given_parts(split, dataset)

@@ -27,7 +27,7 @@ class Table:
         entries: What reading the file had to decide.
         numbers: The number of every row in its file, from 1; None where all rows of one file are there.
         files: The name of every row's file where several were read together, else None.
-        form: What a JSON file was recognised as by its content ("BioASQ", "PubMedQA"); "" for a plain table.
+        form: What a JSON file was recognised as by its content ("BioASQ", "PubMedQA", "SQuAD"); "" for a plain table.
     """
 
     path: Path

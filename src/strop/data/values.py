@@ -12,6 +12,16 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _WHOLE_FLOAT = re.compile(r"-?\d+\.0+")
 
 
+def without_arrays(value: Any) -> Any:
+    """A value with lists in place of its arrays and tuples, however deep they stand."""
+    held = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(held, list | tuple):
+        return [without_arrays(one) for one in held]
+    if isinstance(held, dict):
+        return {key: without_arrays(one) for key, one in held.items()}
+    return held
+
+
 def is_null(value: Any) -> bool:
     """Whether a value is a null or a NaN."""
     return value is None or (isinstance(value, float) and math.isnan(value))

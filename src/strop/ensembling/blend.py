@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from strop.ensembling.cuts import centred_midranks
 from strop.ensembling.group_folds import held_folds, numbered_groups
+from strop.ensembling.snap import fit_grids, snap
 from strop.metrics.regression import REGRESSION_METRICS, check_values
 
 Floats = NDArray[np.float64]
@@ -93,6 +94,38 @@ def cross_fitted_blend(
         n_folds=n_folds,
         seed=seed,
     )
+
+
+def cross_fitted_blend_and_snap(
+    values_SRT: Floats, target_RT: Floats, *, group_R: Numbers | None = None, n_folds: int = 5, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """What `cross_fitted_blend` gives, and the same snapped, shape (R, T) each.
+
+    Each row is snapped by grids that were fitted without it and its group, on values that were blended by weights that
+    were fitted without them too.
+
+    Args:
+        values_SRT: Predictions of every system for the same rows, none trained on them.
+        target_RT: True values, NaN where missing.
+        group_R: Group number of every row, where rows come in groups.
+        n_folds: How many times weights and grids are fitted; fewer where there are fewer groups.
+        seed: Deals the folds.
+
+    Raises:
+        ValueError: As `fit_blend`, or there are fewer than two groups.
+    """
+    _check_systems(values_SRT, target_RT)
+    group_R = numbered_groups(group_R, len(target_RT))
+    names = [str(number) for number in range(target_RT.shape[1])]
+    blended_RT, snapped_RT = np.empty(target_RT.shape), np.empty(target_RT.shape)
+    for is_held_R in held_folds(group_R, n_folds, seed):
+        kept = ~is_held_R
+        weights_S = fit_blend(values_SRT[:, kept], target_RT[kept])
+        kept_RT = blend(values_SRT[:, kept], weights_S)
+        grids = fit_grids(target_RT[kept], kept_RT, names, group_R=group_R[kept], seed=seed + 1)
+        blended_RT[is_held_R] = blend(values_SRT[:, is_held_R], weights_S)
+        snapped_RT[is_held_R] = snap(grids, blended_RT[is_held_R])
+    return blended_RT, snapped_RT
 
 
 def cross_fitted_blend_by(

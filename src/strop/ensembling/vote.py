@@ -10,6 +10,9 @@ from strop.ensembling.blend import blend, cross_fitted_blend_by
 from strop.ensembling.out_of_fold import SMALLEST_PROBABILITY
 from strop.metrics.guards import check_rows
 
+# The search ends a little beside zero; a voter with less than this has no say.
+SMALLEST_WEIGHT = 1e-6
+
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
 
@@ -69,7 +72,7 @@ def fit_vote_weights(probabilities_SRL: Floats, target_R: Numbers) -> Floats:
         constraints=LinearConstraint(np.ones((1, n_voters)), 1.0, 1.0),
         options={"maxiter": 300, "ftol": 1e-9},
     )
-    weights_S = np.clip(found.x, 0.0, 1.0)
+    weights_S = np.where(found.x < SMALLEST_WEIGHT, 0.0, np.minimum(found.x, 1.0))
     return np.asarray(weights_S / weights_S.sum())
 
 

@@ -36,7 +36,7 @@ def caveats_of_rows(
         caveats.append(
             f"no row here has the label {shown}: its recall and F1 are 0 by convention, and auroc leaves it out"
         )
-    return (*caveats, *_few_groups(group_R))
+    return (*caveats, *caveats_of_groups(group_R))
 
 
 def caveats_of_few_rows(n_rows: int) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ def caveats_of_targets(
         caveats.append(
             f"the model predicts one value only for {_named(targets, is_flat_T)}: its correlation counts as 0"
         )
-    return (*caveats, *_few_groups(group_R))
+    return (*caveats, *caveats_of_groups(group_R))
 
 
 def caveats_of_resamples(n_resamples: int, n_tests: int, confidence: float) -> tuple[str, ...]:
@@ -109,7 +109,12 @@ def _named(targets: Sequence[str], is_meant_T: NDArray[np.bool_]) -> str:
     return f"the target{'s' if len(names) > 1 else ''} {', '.join(names[:MOST_NAMED])}{more}"
 
 
-def _few_groups(group_R: NDArray[np.int64] | None) -> tuple[str, ...]:
+def caveats_of_groups(group_R: NDArray[np.int64] | None) -> tuple[str, ...]:
+    """A sentence where intervals stand on few groups.
+
+    Args:
+        group_R: Group number of every row, or None.
+    """
     n_groups = None if group_R is None else len(np.unique(group_R))
     if n_groups is None or n_groups >= FEW_GROUPS:
         return ()

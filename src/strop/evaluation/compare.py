@@ -22,14 +22,14 @@ from strop.evaluation.intervals import (
     swap_p_value,
 )
 from strop.evaluation.labels import label_numbers
-from strop.evaluation.refuse import refuse_broken_outputs
+from strop.evaluation.refuse import Judged, refuse_broken_outputs
 from strop.metrics.registry import METRICS
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import strings
 from strop.records.predictions import Predictions
 from strop.records.scores import Score
 
-__all__ = ["Comparison", "Pair", "compare_runs", "must_agree", "ranked_pairs", "shared_unseen_ids"]
+__all__ = ["Comparison", "Pair", "compare_runs", "disagreements", "must_agree", "ranked_pairs", "shared_unseen_ids"]
 
 Truth = TypeVar("Truth")
 
@@ -139,11 +139,11 @@ def _overlap(one: Score, other: Score) -> bool:
     return one.low <= other.high and other.low <= one.high
 
 
-def shared_unseen_ids(predictions: Mapping[str, Predictions]) -> list[str]:
+def shared_unseen_ids(predictions: Mapping[str, Judged]) -> list[str]:
     """Ids of the rows that all systems have predicted and none was trained on, in the order of the first.
 
     Args:
-        predictions: By system.
+        predictions: By system; answers in words are predictions here.
 
     Raises:
         RunError: There is no such row.
@@ -188,6 +188,33 @@ def must_agree(
         RunError: With every disagreement with the first system.
     """
     first, *others = predictions
+    problems = disagreements(ids, targets, truth, differ)
+    for other in others:
+        if predictions[first].labels != predictions[other].labels:
+            problems.append(
+                Problem(
+                    where=f"{first} and {other}",
+                    must=f"runs must know the same {outputs}",
+                    came=f"{list(predictions[first].labels)} and {list(predictions[other].labels)}",
+                    do="fit both on the same data",
+                )
+            )
+    if problems:
+        raise RunError(*problems)
+
+
+def disagreements(
+    ids: Sequence[str], targets: Mapping[str, Mapping[str, Truth]], truth: str, differ: Callable[[Truth, Truth], bool]
+) -> list[Problem]:
+    """A problem for every system that does not agree with the first on what is true.
+
+    Args:
+        ids: The rows they share.
+        targets: By system, what is true of every row by id.
+        truth: What that is called.
+        differ: Whether two truths are unlike.
+    """
+    first, *others = targets
     problems = []
     for other in others:
         differing = [row_id for row_id in ids if differ(targets[first][row_id], targets[other][row_id])]
@@ -201,14 +228,4 @@ def must_agree(
                     do="fit both on the same version of the data",
                 )
             )
-        if predictions[first].labels != predictions[other].labels:
-            problems.append(
-                Problem(
-                    where=f"{first} and {other}",
-                    must=f"runs must know the same {outputs}",
-                    came=f"{list(predictions[first].labels)} and {list(predictions[other].labels)}",
-                    do="fit both on the same data",
-                )
-            )
-    if problems:
-        raise RunError(*problems)
+    return problems

@@ -14,7 +14,7 @@ from strop.evaluation.compare import must_agree, ranked_pairs, shared_unseen_ids
 from strop.evaluation.comparison import Comparison
 from strop.evaluation.intervals import bootstrap_p_value, numbers_of_groups
 from strop.evaluation.refuse import refuse_broken_outputs, refuse_without_targets
-from strop.evaluation.value_intervals import mean_value, measured, resampled, score_of
+from strop.evaluation.value_intervals import mean_value, measured, resampled, score_of, without_levels_of_folds
 from strop.metrics.regression import REGRESSION_METRICS, mean_over_targets
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import strings
@@ -58,7 +58,7 @@ def compare_values(
     group_R = None if groups is None else numbers_of_groups(strings([groups[row_id] for row_id in ids]))
     shared = {name: one.select(ids) for name, one in predictions.items()}
     refuse_broken_outputs(shared)
-    values = {name: one.outputs_RL.astype(np.float64) for name, one in shared.items()}
+    values = {name: without_levels_of_folds(one) for name, one in shared.items()}
     metric = REGRESSION_METRICS[evaluation.primary_metric]
     by_target = resampled([metric], target_RT, values, n_resamples=evaluation.n_bootstrap, seed=seed, group_R=group_R)
     values_B = {name: mean_over_targets(found[metric.name]) for name, found in by_target.items()}

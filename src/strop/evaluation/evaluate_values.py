@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_resamples, caveats_of_targets
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.refuse import refuse_unfair_rows, refuse_without_targets
-from strop.evaluation.value_intervals import difference_of, mean_value, measured, resampled, score_of
+from strop.evaluation.value_intervals import (
+    difference_of,
+    mean_value,
+    measured,
+    resampled,
+    score_of,
+    without_levels_of_folds,
+)
 from strop.metrics.regression import REGRESSION_METRICS, RegressionMetric, mean_over_targets
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import Strings
@@ -98,17 +105,6 @@ def _must_be_judgeable(
     refuse_without_targets(target_RT, part)
 
 
-def _without_levels_of_folds(predictions: Predictions) -> Floats:
-    """The values, shape (R, T); a target that every fold predicts by a constant of its own gets one constant.
-
-    Such constants differ from fold to fold by chance, against the rows held out, and would rank rows by their fold.
-    """
-    values_RT = predictions.outputs_RL.astype(np.float64)
-    of_folds = [values_RT[predictions.fold_R == fold] for fold in np.unique(predictions.fold_R)]
-    is_level_T = np.all([np.ptp(one, axis=0) == 0.0 for one in of_folds], axis=0)
-    return np.where(is_level_T, values_RT.mean(axis=0), values_RT)
-
-
 @dataclass(frozen=True)
 class _Measured:
     """A system's values and what its metrics are on every resample, by metric name, shape (B, T)."""
@@ -139,7 +135,7 @@ class _Rows:
     def measure(self, systems: Sequence[Predictions], seed: int) -> list[tuple[Floats, Mapping[str, Floats]]]:
         """Values and resampled metrics of every system."""
         # Numbered, so that a treatment may bear the name of a baseline.
-        values = {str(number): _without_levels_of_folds(one) for number, one in enumerate(systems)}
+        values = {str(number): without_levels_of_folds(one) for number, one in enumerate(systems)}
         metrics, n_resamples = list(REGRESSION_METRICS.values()), self.evaluation.n_bootstrap
         found = resampled(metrics, self.target_RT, values, n_resamples=n_resamples, seed=seed, group_R=self.group_R)
         return [(values[number], found[number]) for number in values]

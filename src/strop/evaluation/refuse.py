@@ -4,27 +4,47 @@ Dimensions: R rows, L labels or targets, T targets.
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strop.errors import Problem, RunError
+from strop.records.dataset import Strings
 from strop.records.predictions import Predictions
 
 
+class Judged(Protocol):
+    """What a system said about rows, in whatever form: predictions, or answers in words."""
+
+    @property
+    def ids(self) -> Strings:
+        """Row ids, shape (R,)."""
+
+    @property
+    def seen_R(self) -> NDArray[np.bool_]:
+        """Whether the system was trained on the row, shape (R,)."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows there are."""
+
+
 def refuse_unfair_rows(
-    model: Predictions,
-    baselines: Mapping[str, Predictions],
+    model: Judged,
+    baselines: Mapping[str, Judged],
     part: str,
-    treated: Mapping[str, Predictions] | None = None,
+    treated: Mapping[str, Judged] | None = None,
 ) -> None:
-    """Check that predictions can be judged: rows that no system was trained on, the same for all.
+    """Check that predictions or answers can be judged: rows that no system was trained on, the same for all.
+
+    Predictions must also be finite, and of the same labels or targets.
 
     Args:
-        model: The model's predictions.
+        model: The model's predictions or answers.
         baselines: Those of the baselines.
         part: What the rows are, for the error.
-        treated: Treatments of the model's predictions, by name.
+        treated: Treatments of what the model said, by name.
 
     Raises:
         RunError: With every problem of every system.
@@ -32,7 +52,7 @@ def refuse_unfair_rows(
     if model.n_rows == 0:
         raise RunError(
             Problem(
-                where=f"predictions of the part '{part}'",
+                where=f"{_nouns(model)} of the part '{part}'",
                 must="there must be rows to judge",
                 came="no rows",
                 do="give the part rows, by data.part, split.validation_fraction or split.test_fraction",
@@ -82,17 +102,22 @@ def refuse_broken_outputs(predictions: Mapping[str, Predictions]) -> None:
         raise RunError(*problems)
 
 
-def _problems(system: str, predictions: Predictions, part: str) -> Iterator[Problem]:
-    where = f"predictions of {system} for the part '{part}'"
-    n_seen = int(predictions.seen_R.sum())
+def _nouns(judged: Judged) -> str:
+    return "predictions" if isinstance(judged, Predictions) else "answers"
+
+
+def _problems(system: str, judged: Judged, part: str) -> Iterator[Problem]:
+    where = f"{_nouns(judged)} of {system} for the part '{part}'"
+    n_seen = int(judged.seen_R.sum())
     if n_seen:
         yield Problem(
             where=where,
             must="no row may be judged by a model that was trained on it",
-            came=f"{n_seen} of {predictions.n_rows} rows were trained on",
+            came=f"{n_seen} of {judged.n_rows} rows were trained on",
             do="judge validation, out-of-fold or test rows",
         )
-    yield from _broken(where, predictions)
+    if isinstance(judged, Predictions):
+        yield from _broken(where, judged)
 
 
 def _broken(where: str, predictions: Predictions) -> Iterator[Problem]:
@@ -107,18 +132,19 @@ def _broken(where: str, predictions: Predictions) -> Iterator[Problem]:
         )
 
 
-def _mismatch(model: Predictions, other: Predictions, role: str, name: str) -> Iterator[Problem]:
-    where = f"predictions of the {role} '{name}'"
+def _mismatch(model: Judged, other: Judged, role: str, name: str) -> Iterator[Problem]:
+    where = f"{_nouns(other)} of the {role} '{name}'"
+    done = "predicted" if isinstance(model, Predictions) else "answered"
     do = "remove the folder predictions/ of the run and give its `strop fit` command again"
     if other.ids.tolist() != model.ids.tolist():
         n_shared = len(set(model.ids.tolist()) & set(other.ids.tolist()))
         yield Problem(
             where=where,
-            must=f"a {role} must have predicted the rows that the model predicted, in the same order",
+            must=f"a {role} must have {done} the rows that the model {done}, in the same order",
             came=f"{other.n_rows} rows, {n_shared} of them among the model's {model.n_rows}",
             do=do,
         )
-    if other.labels != model.labels:
+    if isinstance(model, Predictions) and isinstance(other, Predictions) and other.labels != model.labels:
         outputs = "labels" if model.kind == "logits" else "targets"
         yield Problem(
             where=where,

@@ -14,9 +14,21 @@ from numpy.typing import NDArray
 
 from strop.evaluation.intervals import bootstrap_p_value, difference_interval, resample_weights, score_with_interval
 from strop.metrics.regression import RegressionMetric, mean_over_targets, pearson_by_target
+from strop.records.predictions import Predictions
 from strop.records.scores import Difference, Score
 
 Floats = NDArray[np.float64]
+
+
+def without_levels_of_folds(predictions: Predictions) -> Floats:
+    """The values, shape (R, T); a target that every fold predicts by a constant of its own gets one constant.
+
+    Such constants differ from fold to fold by chance, against the rows held out, and would rank rows by their fold.
+    """
+    values_RT = predictions.outputs_RL.astype(np.float64)
+    of_folds = [values_RT[predictions.fold_R == fold] for fold in np.unique(predictions.fold_R)]
+    is_level_T = np.all([np.ptp(one, axis=0) == 0.0 for one in of_folds], axis=0)
+    return np.where(is_level_T, values_RT.mean(axis=0), values_RT)
 
 
 def varies_by_target(target_RT: Floats, weight_BR: Floats) -> NDArray[np.bool_]:

@@ -1,15 +1,19 @@
 """Low-rank adapters (LoRA), and the 4-bit base that QLoRA puts them on."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from strop.errors import MachineError, ModelError, Problem, did_you_mean
 from strop.recipe.sections import Adapter
+
+Kind = Literal["native", "body", "causal"]
+# What PEFT calls them.
+TASK_TYPES: Mapping[Kind, str] = {"native": "SEQ_CLS", "body": "FEATURE_EXTRACTION", "causal": "CAUSAL_LM"}
 
 
 def quantization(kept_out: Sequence[str], device: torch.device) -> Any:
@@ -56,14 +60,15 @@ def keep_4bit_weights_unpacked(transformer: nn.Module) -> None:
             setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 (not a declared attribute)
 
 
-def add_adapter(transformer: Any, adapter: Adapter, head_modules: Sequence[str], *, is_native: bool) -> Any:
+def add_adapter(transformer: Any, adapter: Adapter, kind: Kind, head_modules: Sequence[str] = ()) -> Any:
     """Put adapters on the linear modules of the body (Hu et al. 2021, LoRA); everything else is frozen.
 
     Args:
         transformer: A loaded model.
         adapter: The recipe's section.
+        kind: What the transformer is: a classifier with a head of its own, a bare body, or a causal model, whose output
+            matrix is left as it is.
         head_modules: Modules of a native classifier that are trained in full and saved with the adapter.
-        is_native: Whether the transformer itself has the classification head.
 
     Returns:
         A PEFT model.
@@ -73,7 +78,7 @@ def add_adapter(transformer: Any, adapter: Adapter, head_modules: Sequence[str],
     """
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
-    inside_head, names = _linear_names(transformer, head_modules)
+    outside, names = _linear_names(transformer, kind, head_modules)
     if adapter.base_in_4bit:
         transformer = prepare_model_for_kbit_training(transformer, use_gradient_checkpointing=False)
     config = LoraConfig(
@@ -81,9 +86,9 @@ def add_adapter(transformer: Any, adapter: Adapter, head_modules: Sequence[str],
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
         target_modules=_targets(adapter, names),
-        exclude_modules=inside_head or None,
+        exclude_modules=outside or None,
         modules_to_save=list(head_modules) or None,
-        task_type=TaskType.SEQ_CLS if is_native else TaskType.FEATURE_EXTRACTION,
+        task_type=TaskType(TASK_TYPES[kind]),
     )
     with peft_warnings_left_out():
         return get_peft_model(transformer, config)
@@ -97,11 +102,15 @@ def peft_warnings_left_out() -> Iterator[None]:
         yield
 
 
-def _linear_names(transformer: nn.Module, head_modules: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Full names of the linear modules inside the head, and of those in the body."""
-    linear = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear)]
-    inside = [name for name in linear if any(part in head_modules for part in name.split("."))]
-    return inside, [name for name in linear if name not in inside]
+def _linear_names(transformer: Any, kind: Kind, head_modules: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Full names of the linear modules outside of the body, and of those in it."""
+    linear = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}
+    if kind == "causal":
+        of_body = set(transformer.get_decoder().modules())
+        outside = [name for name, module in linear.items() if module not in of_body]
+    else:
+        outside = [name for name in linear if any(part in head_modules for part in name.split("."))]
+    return outside, [name for name in linear if name not in outside]
 
 
 def _targets(adapter: Adapter, names: Sequence[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Load a pretrained model as a network with a new head, plain, with adapters, or with adapters on a 4-bit base."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,12 +87,18 @@ def build_network(
     head = None if pooling == "native" else new_head(model, transformer, pooling, len(labels), inputs)
     if model.adapter is not None:
         keep_4bit_weights_unpacked(transformer)
-        transformer = add_adapter(transformer, model.adapter, head_modules, is_native=pooling == "native")
+        transformer = add_adapter(transformer, model.adapter, "native" if pooling == "native" else "body", head_modules)
         transformer.get_base_model().config._name_or_path = located.name
+    network = Network(transformer, head, pooling, head_modules, inputs)
+    return ready_to_train(network, model, device)
+
+
+def ready_to_train(network: Network, model: Model, device: torch.device) -> Network:
+    """Set up gradient checkpointing, hold what is trained in float32, and move the network to its device."""
     if model.gradient_checkpointing:
+        transformer: Any = network.transformer
         transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         transformer.config.use_cache = False
-    network = Network(transformer, head, pooling, head_modules, inputs)
     _keep_trained_weights_exact(network, device, model)
     return network.to(device)
 
@@ -159,8 +165,62 @@ def load_transformer(
         ModelError: transformers cannot load the folder so.
         MachineError: The model does not fit the device.
     """
+    auto = AutoModelForSequenceClassification if pooling == "native" else AutoModel
+
+    def prepare(config: Any) -> list[str]:
+        config.pad_token_id = pad_id
+        if pooling != "native":
+            return []
+        config.num_labels = len(labels)
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: at for at, label in enumerate(labels)}
+        # A sigmoid an output is what transformers calls several labels at once.
+        several = "multi_label_classification"
+        config.problem_type = several if inputs.is_regression else "single_label_classification"
+        in_4bit = model.adapter is not None and model.adapter.base_in_4bit
+        return _head_names_of_family(config, auto) if in_4bit else []
+
+    return load_pretrained(
+        auto,
+        model,
+        located,
+        device,
+        prepare,
+        kind=f"with pooling '{pooling}'",
+        else_do="; a family without a classification head works with model.pooling=mean or last",
+    )
+
+
+def load_pretrained(
+    auto: Any,
+    model: Model,
+    located: LocatedModel,
+    device: torch.device,
+    prepare: Callable[[Any], Sequence[str]],
+    *,
+    kind: str,
+    else_do: str = "",
+) -> tuple[Any, list[str]]:
+    """Load a folder through an Auto class of transformers, on a 4-bit base if asked for.
+
+    Args:
+        auto: The Auto class.
+        model: The recipe's section.
+        located: Where the model lies.
+        device: Where the model will run.
+        prepare: Changes the config; gives the names of modules that are kept out of quantization.
+        kind: What the model is loaded as, for an error's words.
+        else_do: What else can be done where that is impossible, for an error's words.
+
+    Returns:
+        The model, and the names of weights that the folder does not hold.
+
+    Raises:
+        ModelError: transformers cannot load the folder so.
+        MachineError: The model does not fit the device, or bitsandbytes is needed and missing.
+    """
     trust = model.trust_remote_code
-    settings: dict[str, Any] = {"dtype": _weights_dtype(model, device)}
+    settings: dict[str, Any] = {"dtype": weights_dtype(model, device)}
     transformers_logging.disable_progress_bar()
     verbosity = transformers_logging.get_verbosity()
     # The report of missing weights is meant for people who load by hand; a new head is missing by design.
@@ -168,19 +228,9 @@ def load_transformer(
     try:
         config = AutoConfig.from_pretrained(located.folder, trust_remote_code=trust)
         _set_dropout(config, model)
-        config.pad_token_id = pad_id
-        auto = AutoModel
-        if pooling == "native":
-            auto = AutoModelForSequenceClassification
-            config.num_labels = len(labels)
-            config.id2label = dict(enumerate(labels))
-            config.label2id = {label: at for at, label in enumerate(labels)}
-            # A sigmoid an output is what transformers calls several labels at once.
-            several = "multi_label_classification"
-            config.problem_type = several if inputs.is_regression else "single_label_classification"
+        kept_out = prepare(config)
         if model.adapter is not None and model.adapter.base_in_4bit:
-            skipped = _head_names_of_family(config, auto) if pooling == "native" else []
-            settings["quantization_config"] = quantization(skipped, device)
+            settings["quantization_config"] = quantization(kept_out, device)
         transformer, info = auto.from_pretrained(
             located.folder, config=config, trust_remote_code=trust, output_loading_info=True, **settings
         )
@@ -189,10 +239,10 @@ def load_transformer(
     except (ValueError, OSError, RuntimeError, KeyError) as error:
         problem = Problem(
             where=str(located.folder),
-            must=f"transformers must be able to load the model with pooling '{pooling}'",
+            must=f"transformers must be able to load the model {kind}",
             came=str(error).strip().splitlines()[0],
-            do="check that the folder is complete and its model type is supported by the installed transformers; "
-            "a family without a classification head works with model.pooling=mean or last",
+            do="check that the folder is complete and its model type is supported by the installed transformers"
+            + else_do,
         )
         raise ModelError(problem) from error
     finally:
@@ -210,7 +260,7 @@ def _no_memory(located: LocatedModel, error: BaseException) -> Problem:
     )
 
 
-def _weights_dtype(model: Model, device: torch.device) -> torch.dtype:
+def weights_dtype(model: Model, device: torch.device) -> torch.dtype:
     """Weights that are trained stay float32; a frozen base may be held in the format it is computed in."""
     if model.adapter is None:
         return torch.float32
@@ -220,7 +270,7 @@ def _weights_dtype(model: Model, device: torch.device) -> torch.dtype:
 
 def _keep_trained_weights_exact(network: Network, device: torch.device, model: Model) -> None:
     """Hold head and adapters in float32 on a base of lower precision, so that small updates are not lost."""
-    if _weights_dtype(model, device) == torch.float32:
+    if weights_dtype(model, device) == torch.float32:
         return
     for name, parameter in network.named_parameters():
         if parameter.is_floating_point() and (network.is_head(name) or network.is_adapter(name)):

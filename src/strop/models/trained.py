@@ -14,6 +14,7 @@ from torch import nn
 
 from strop.errors import ModelError, Problem
 from strop.models.adapters import keep_4bit_weights_unpacked, peft_warnings_left_out
+from strop.models.causal import load_causal_transformer
 from strop.models.load import load_transformer, new_head
 from strop.models.locate import LocatedModel, locate_model
 from strop.models.network import Inputs, Network
@@ -69,9 +70,10 @@ def save_trained(
     """Write the trained model folder, whole or not at all.
 
     With pooling "native" and no adapter, `AutoModelForSequenceClassification.from_pretrained(folder)` is the trained
-    classifier. With pooled states, `AutoModel` loads the body, and `head.safetensors` holds `linear.weight` (L, F) and
-    `linear.bias` (L,), and the hidden layers of the head if it has any. With an adapter, `peft` loads it on the base
-    model, of which the folder, the revision and a digest of the weights are kept.
+    classifier, or `AutoModelForCausalLM` the trained model that writes. With pooled states, `AutoModel` loads the body,
+    and `head.safetensors` holds `linear.weight` (L, F) and `linear.bias` (L,), and the hidden layers of the head if it
+    has any. With an adapter, `peft` loads it on the base model, of which the folder, the revision and a digest of the
+    weights are kept.
 
     Args:
         network: The trained network.
@@ -128,7 +130,10 @@ def load_trained(folder: Path, device: torch.device) -> TrainedModel:
     labels, pad_id, pooling = tuple(about["labels"]), int(about["pad_id"]), about["pooling"]
     inputs = Inputs(**{**about["inputs"], "segments": tuple(about["inputs"]["segments"])})
     located = _base_of(recipe, about["base_model"], folder) if recipe.model.adapter else _own_weights(folder, recipe)
-    transformer, _ = load_transformer(recipe.model, located, labels, pooling, pad_id, device, inputs)
+    if recipe.task == "answer":
+        transformer = load_causal_transformer(recipe.model, located, device)
+    else:
+        transformer, _ = load_transformer(recipe.model, located, labels, pooling, pad_id, device, inputs)
     if recipe.model.adapter is not None:
         transformer = _with_saved_adapter(transformer, folder, about["head_modules"])
     head = None

@@ -49,9 +49,9 @@ def _context(recipe: Recipe) -> Iterator[Problem]:
     if recipe.task != "answer" or answering is None:
         return
     if data.messages is not None:
-        if data.text != [data.messages] or data.answers is not None:
+        if data.text != [data.messages] or data.answers is not None or data.context is not None:
             must = "chat messages are both prompt and answer"
-            yield Problem("data.messages", must, "data.text or data.answers beside it", "remove those")
+            yield Problem("data.messages", must, "data.text, data.answers or data.context beside it", "remove those")
         if answering.prompt.template is not None:
             must = "messages are put together by the chat template of the model"
             yield Problem("answer.prompt.template", must, "a template beside data.messages", "remove it")

@@ -24,9 +24,9 @@ class Data(Section):
     """Which file is read, and the role of its columns."""
 
     path: str
-    """A CSV, TSV, JSON (also of BioASQ or PubMedQA), JSONL or Parquet file, a folder saved by `datasets`, or several
-    files of one format, as a folder or as a pattern such as "bioasq/*_golden.json", where the column `file` says which;
-    relative to the working directory."""
+    """A CSV, TSV, JSON (also of BioASQ, PubMedQA or SQuAD), JSONL or Parquet file, a folder saved by `datasets`, or
+    several files of one format, as a folder or as a pattern such as "bioasq/*_golden.json", where the column `file`
+    says which; relative to the working directory."""
     text: ColumnNames
     """Columns that hold text, in the order in which the model reads them."""
     target: str | None = None
@@ -78,12 +78,12 @@ class Data(Section):
     blank_text: Literal["drop", "keep", "refuse"] = "drop"
     """What is done with training rows that have no text. At prediction such a row is always answered."""
     missing_label: Literal["drop", "refuse"] = "drop"
-    """What is done with rows that have no label, or no target at all; a target that is missing beside others is left
-    out of the loss and of the scores."""
+    """What is done with rows that have no label, no answer, or no target at all; a target that is missing beside others
+    is left out of the loss and of the scores."""
     duplicate_id: Literal["rename", "refuse"] = "refuse"
     """What is done with rows whose id came before."""
     conflicting_labels: Literal["keep", "drop", "refuse"] = "keep"
-    """What is done with rows of the same text and different labels."""
+    """What is done with rows of the same text and different labels or answers."""
     max_rows: Count | None = None
     """Read only this many rows, drawn by class with the recipe's seed."""
 

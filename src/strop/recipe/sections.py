@@ -310,3 +310,8 @@ class Recipe(Section):
                 without = [name for name in filled["evaluation"]["baselines"] if name != "metadata_ridge"]
                 filled["evaluation"]["baselines"] = without
         return filled
+
+    @property
+    def keeps_unanswerable(self) -> bool:
+        """Whether questions without an answer are learnt, as words that say so."""
+        return self.answer is not None and self.answer.prompt.no_answer is not None

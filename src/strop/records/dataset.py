@@ -17,7 +17,7 @@ from strop.records.files import read_arrow, write_arrow
 Strings = NDArray[np.object_]
 Numbers = NDArray[np.float64]
 Tuples = NDArray[np.object_]
-OPTIONAL_COLUMNS = ("target", "groups", "parts", "documents", "snippets")
+OPTIONAL_COLUMNS = ("target", "groups", "parts", "documents", "snippets", "answers")
 
 
 def strings(values: Sequence[str] | Strings) -> Strings:
@@ -49,6 +49,8 @@ class Dataset:
         documents: The documents that belong to a row, as the data name them (addresses, PubMed ids): one tuple of
             strings per row, shape (n_rows,), or None where the data name none.
         snippets: The passages that come with a row: one tuple of `Passage` per row, shape (n_rows,), or None.
+        answers: The accepted answers of a row, of which the first is trained on: one tuple of strings per row, () where
+            the question has none, shape (n_rows,); None for other tasks and where rows are yet to be answered.
     """
 
     ids: Strings
@@ -61,6 +63,7 @@ class Dataset:
     numbers: Mapping[str, Numbers] = field(default_factory=dict)
     documents: Tuples | None = None
     snippets: Tuples | None = None
+    answers: Tuples | None = None
 
     def __post_init__(self) -> None:
         n_rows = len(self.ids)
@@ -172,6 +175,7 @@ class Dataset:
             parts=column("parts"),
             documents=column_of_tuples("documents", str),
             snippets=column_of_tuples("snippets", lambda passage: Passage(**passage)),
+            answers=column_of_tuples("answers", str),
         )
 
     def _named_columns(self) -> dict[str, Strings]:
@@ -183,11 +187,11 @@ class Dataset:
         return columns | {f"category:{name}": column for name, column in self.categories.items()}
 
     def _named_tuples(self) -> dict[str, Tuples]:
-        named = {"documents": self.documents, "snippets": self.snippets}
+        named = {"documents": self.documents, "snippets": self.snippets, "answers": self.answers}
         return {name: column for name, column in named.items() if column is not None}
 
     def _written_tuples(self) -> dict[str, Strings]:
-        """Documents and snippets as JSON, a list a row."""
+        """Documents, snippets and answers as JSON, a list a row."""
 
         def plain(one: str | Passage) -> Any:
             return asdict(one) if isinstance(one, Passage) else one

@@ -55,7 +55,12 @@ def check_recipe(recipe: Recipe) -> Checked:
     located = locate_model(recipe.model)
     check_length(recipe.text, located.max_positions)
     must_be_trainable(recipe, located)
-    read = read_dataset(recipe.data, normalize=recipe.text.normalize, seed=recipe.seed)
+    read = read_dataset(
+        recipe.data,
+        normalize=recipe.text.normalize,
+        seed=recipe.seed,
+        keeps_unanswerable=recipe.keeps_unanswerable,
+    )
     result = make_split(read.dataset, recipe.split, recipe.seed)
     must_learn_two_classes(read.dataset, result.split)
     tokenizer = TextTokenizer.from_folder(located.folder, trust_remote_code=recipe.model.trust_remote_code)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from strop.records.run_folder import RunFolder
 from strop.records.split import Split
 from strop.runs.judge import judge_open_rows
 from strop.runs.prepare import Prepared, claim_folder, prepare
+from strop.runs.prepare_answers import PreparedAnswers, prepare_answers
 from strop.runs.run import Run
 from strop.runs.trackers import Trackers
 from strop.runs.trainable import must_be_trainable
@@ -90,8 +92,9 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
         started=about.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
         seed=recipe.seed,
     )
+    prepared: Prepared | PreparedAnswers
     with _timed(folder, "prepare"):
-        prepared = prepare(recipe, folder, watcher)
+        prepared = (prepare_answers if recipe.task == "answer" else prepare)(recipe, folder, watcher)
     _train_and_predict(recipe, prepared, folder, watcher)
     with _timed(folder, "score"):
         watcher.station_began("scoring")
@@ -108,30 +111,28 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
     folder.update_about(state="finished")
 
 
-def _train_and_predict(recipe: Recipe, prepared: Prepared, folder: RunFolder, watcher: Watcher) -> None:
+def _train_and_predict(
+    recipe: Recipe, prepared: Prepared | PreparedAnswers, folder: RunFolder, watcher: Watcher
+) -> None:
     """The stations that need torch, which is imported here: wrong data are reported before the seconds that takes."""
     from strop.models.precision import make_accelerator
-    from strop.runs.train import (
-        checkpoint_note,
-        gather_predictions,
-        predict_baselines,
-        predict_fold,
-        train_fold,
-    )
+    from strop.runs.train import checkpoint_note
 
+    # Both have the same stations, by the same names.
+    stations: Any = import_module("strop.runs.train_answers" if recipe.task == "answer" else "strop.runs.train")
     accelerator = make_accelerator(recipe.model.precision, trackers=recipe.report_to, folder=folder.path / "trackers")
     folder.update_about(versions=_versions(), hardware=_hardware(accelerator.device.type))
     with Trackers.of(recipe, accelerator) as trackers:
         watchers = Watchers(watcher, trackers)
         for fold in prepared.split.folds():
             with _timed(folder, "train"):
-                train_fold(recipe, prepared, fold, folder, accelerator, watchers)
+                stations.train_fold(recipe, prepared, fold, folder, accelerator, watchers)
             with _timed(folder, "predict"):
-                predict_fold(prepared, fold, folder, accelerator, watchers)
+                stations.predict_fold(recipe, prepared, fold, folder, accelerator, watchers)
     folder.ledger.write(checkpoint_note(folder, recipe))
     with _timed(folder, "baselines"):
-        predict_baselines(recipe, prepared, folder, accelerator, watcher)
-    gather_predictions(recipe, prepared, folder)
+        stations.predict_baselines(recipe, prepared, folder, accelerator, watcher)
+    stations.gather_predictions(recipe, prepared, folder)
     folder.update_about(peak_memory_gib=_peak_memory_gib(accelerator.device.type))
 
 

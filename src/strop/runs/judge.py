@@ -5,8 +5,10 @@ from pathlib import Path
 from strop.ensembling.out_of_fold import average_folds
 from strop.errors import Problem, RunError
 from strop.evaluation.evaluate import score_predictions
+from strop.evaluation.evaluate_answers import score_answers
 from strop.evaluation.evaluate_values import score_values
 from strop.recipe.sections import Recipe
+from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
@@ -24,7 +26,7 @@ FOLDS_AVERAGED = "the test rows are predicted by the average of the folds' model
 def judge_open_rows(recipe: Recipe, dataset: Dataset, split: Split, folder: RunFolder) -> Scores:
     """Score held-out rows that are not sealed, and write `scores/<part>.json`."""
     part = "out of fold" if split.held_out else "validation"
-    model = Predictions.load(folder.predictions / "model.arrow")
+    model = load_outputs(recipe, folder.predictions / "model.arrow")
     rows = dataset.select(model.ids)
     scores = _score(recipe, folder, model, rows, part, suffix=OPEN, caveats=(CHOSE_CHECKPOINT,))
     scores.save(scores_path(folder, part))
@@ -56,7 +58,7 @@ def open_test(recipe: Recipe, folder: RunFolder) -> Scores:
     )
     # Written before anyone sees a score, so that no opening goes unrecorded.
     folder.ledger.write(entry, every_time=True)
-    model = Predictions.load(folder.predictions / "model.test.sealed.arrow")
+    model = load_outputs(recipe, folder.predictions / "model.test.sealed.arrow")
     rows = Dataset.load(folder.sealed_data).select(model.ids)
     validation = Scores.load(scores_path(folder, "out of fold" if split.held_out else "validation"))
     scores = _score(
@@ -72,6 +74,15 @@ def open_test(recipe: Recipe, folder: RunFolder) -> Scores:
     )
     scores.save(scores_path(folder, "test"))
     return scores
+
+
+def load_outputs(recipe: Recipe, path: Path) -> Predictions | Answers:
+    """What a run of this recipe saved as predictions.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    return Answers.load(path) if recipe.task == "answer" else Predictions.load(path)
 
 
 def _calibrated(folder: RunFolder, split: Split, temperature: float | None) -> Predictions | None:
@@ -116,7 +127,7 @@ def _test_caveats(split: Split, n_before: int) -> tuple[str, ...]:
 def _score(
     recipe: Recipe,
     folder: RunFolder,
-    model: Predictions,
+    model: Predictions | Answers,
     rows: Dataset,
     part: str,
     *,
@@ -125,6 +136,8 @@ def _score(
     temperature: float | None = None,
     calibrated: Predictions | None = None,
 ) -> Scores:
+    if isinstance(model, Answers):
+        return _score_answers(recipe, folder, model, rows, part, suffix=suffix, caveats=caveats)
     baselines: dict[str, Predictions] = {
         name: Predictions.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
     }
@@ -155,3 +168,42 @@ def _score(
         calibrated=calibrated,
         caveats=caveats,
     )
+
+
+def _score_answers(
+    recipe: Recipe,
+    folder: RunFolder,
+    model: Answers,
+    rows: Dataset,
+    part: str,
+    *,
+    suffix: str,
+    caveats: tuple[str, ...],
+) -> Scores:
+    uncleaned = Answers.load(folder.predictions / f"model-uncleaned{suffix}")
+    is_changed = bool((uncleaned.text_R != model.text_R).any())
+    return score_answers(
+        model,
+        accepted_of(rows),
+        baselines={
+            name: Answers.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
+        },
+        evaluation=recipe.evaluation,
+        part=part,
+        seed=recipe.seed,
+        groups=rows.groups,
+        caveats=caveats,
+        treated={"uncleaned": uncleaned} if is_changed else {},
+        no_answer=None if recipe.answer is None else recipe.answer.prompt.no_answer,
+    )
+
+
+def accepted_of(rows: Dataset) -> list[tuple[str, ...]]:
+    """The accepted answers of every row.
+
+    Raises:
+        ValueError: The rows have none.
+    """
+    if rows.answers is None:
+        raise ValueError("rows to be judged must have accepted answers")
+    return list(rows.answers)

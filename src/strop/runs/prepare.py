@@ -134,7 +134,12 @@ def data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple
         split = Split.load(folder.split)
         return _together(Dataset.load(folder.open_data), Dataset.load(folder.sealed_data)), split
     watcher.station_began("reading the data")
-    read = read_dataset(recipe.data, normalize=recipe.text.normalize, seed=recipe.seed)
+    read = read_dataset(
+        recipe.data,
+        normalize=recipe.text.normalize,
+        seed=recipe.seed,
+        keeps_unanswerable=recipe.keeps_unanswerable,
+    )
     watcher.station_began("splitting")
     result = make_split(read.dataset, recipe.split, recipe.seed)
     split = result.split

@@ -255,8 +255,11 @@ def stage_name(recipe: Recipe, fold: Fold, number: int) -> str:
     return f"{of_fold}stage {number}: {stage.objective} on {stage.trainable}"
 
 
-def predict_fold(prepared: Prepared, fold: Fold, folder: RunFolder, accelerator: Accelerator, watcher: Watcher) -> None:
+def predict_fold(
+    recipe: Recipe, prepared: Prepared, fold: Fold, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
+) -> None:
     """Predict held-out and sealed rows with the model as it lies on the disk, so that it is what is judged."""
+    del recipe
     held_path, sealed_path = fold_predictions(folder, "model", fold)
     if held_path.exists() and (sealed_path.exists() or len(prepared.split.test) == 0):
         return

@@ -4,6 +4,7 @@ R rows, P text parts (numbered from 1 in examples), T tokens in all.
 """
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from strop.records.examples import Examples
 from strop.records.ledger import Entry
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import KEPT, kept_positions
+
+# Of the room that parts without a share leave to the others, where these need it: else a long one would starve them.
+LEAST_FOR_SHARES = 0.25
 
 
 def make_part_examples(ids: Strings, texts: Mapping[str, Strings], tokenizer: TextTokenizer, text: Text) -> Examples:
@@ -69,9 +73,10 @@ def make_part_examples(ids: Strings, texts: Mapping[str, Strings], tokenizer: Te
 def budgets(n_tokens_P: NDArray[np.int64], shares: Sequence[float | None], room: int) -> NDArray[np.int64]:
     """How many tokens of every part are read; where any is cut, they fill the room.
 
-    Parts without a share are read whole; only where they alone exceed the room they are cut, the last ones first. The
-    others divide what is left in proportion to their shares, and what a part does not need passes on to the others in
-    the same proportion (water filling).
+    Parts without a share are read whole, before the others, as long as these keep a quarter of the room, or all that
+    they have. Where they do not fit so, they divide what is left to them evenly. The parts with a share divide the rest in
+    proportion to their shares. What a part does not need passes on to the others of its kind in the same proportion
+    (water filling), and then to the other kind.
 
     Args:
         n_tokens_P: Tokens that every part has, shape (P,).
@@ -81,13 +86,20 @@ def budgets(n_tokens_P: NDArray[np.int64], shares: Sequence[float | None], room:
     Returns:
         Tokens that are read of every part, shape (P,), none above what it has.
     """
-    budget_P = np.zeros(len(shares), dtype=np.int64)
-    for part, share in enumerate(shares):
-        if share is None:
-            budget_P[part] = min(int(n_tokens_P[part]), room)
-            room -= int(budget_P[part])
     share_P = np.array([share or 0.0 for share in shares])
-    open_P = share_P > 0.0
+    is_whole_P = share_P == 0.0
+    whole_P, shared_P = n_tokens_P[is_whole_P], n_tokens_P[~is_whole_P]
+    kept_for_shared = min(int(shared_P.sum()), ceil(LEAST_FOR_SHARES * room))
+    budget_P = np.zeros(len(shares), dtype=np.int64)
+    budget_P[is_whole_P] = _divided(whole_P, np.ones(len(whole_P)), room - kept_for_shared)
+    budget_P[~is_whole_P] = _divided(shared_P, share_P[~is_whole_P], room - int(budget_P.sum()))
+    return budget_P
+
+
+def _divided(n_tokens_P: NDArray[np.int64], share_P: NDArray[np.float64], room: int) -> NDArray[np.int64]:
+    """Divide the room in proportion to shares above 0; what a part does not need passes on to the others."""
+    budget_P = np.zeros(len(n_tokens_P), dtype=np.int64)
+    open_P = np.ones(len(n_tokens_P), dtype=np.bool_)
     while open_P.any():
         level_P = room * share_P / share_P[open_P].sum()
         filled_P = open_P & (n_tokens_P <= level_P)
@@ -151,11 +163,13 @@ def part_cut_entries(
 def _cut_entry(
     name: str, part: TextPart, ids: tuple[str, ...], n_cut_C: NDArray[np.int64], n_rows: int, text: Text
 ) -> Entry:
+    without_share = f"; it has no share (text.parts.{name}.share), and was cut only to leave room for the other parts"
     return Entry(
         kind="cut",
         station="examples",
         what=f"The text part '{name}' did not fit whole into the {text.max_length_tokens} tokens in {len(ids)} of "
-        f"{n_rows} rows: {KEPT[part.keep]} of each was kept, {int(n_cut_C.sum())} tokens were cut",
+        f"{n_rows} rows: {KEPT[part.keep]} of each was kept, {int(n_cut_C.sum())} tokens were cut"
+        f"{without_share if part.share is None else ''}",
         n_rows=len(ids),
         ids=ids,
         details={

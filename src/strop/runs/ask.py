@@ -1,0 +1,103 @@
+"""Ask a network, and clean what it answers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from accelerate import Accelerator
+
+from strop.inference.cleaning import RuleEffect, clean_answers
+from strop.inference.generate import generate
+from strop.inference.generated import answers_of
+from strop.models.network import Network
+from strop.recipe.answer import Answering, Decoding
+from strop.records.answers import Answers
+from strop.records.completions import Completions
+from strop.records.dataset import strings
+from strop.text.tokenizer import TextTokenizer
+
+
+@dataclass(frozen=True)
+class Asker:
+    """How rows are asked.
+
+    Attributes:
+        answering: The recipe's section.
+        tokenizer: The model's tokenizer.
+        end_ids: Token ids that end an answer.
+        accelerator: Device and precision.
+        seed: Draws samples.
+    """
+
+    answering: Answering
+    tokenizer: TextTokenizer
+    end_ids: tuple[int, ...]
+    accelerator: Accelerator
+    seed: int
+
+    def ask(
+        self,
+        network: Network,
+        completions: Completions,
+        *,
+        part: str,
+        made_by: Mapping[str, str],
+        fold: int | None = None,
+        decoding: Decoding | None = None,
+        done: Callable[[int, int], None] | None = None,
+    ) -> Answers:
+        """Answers as the network writes them, to rows that it was not trained on.
+
+        Args:
+            network: A causal network.
+            completions: Prompts of the rows.
+            part: The part that the rows belong to.
+            made_by: What is asked.
+            fold: Number of the fold whose network it is.
+            decoding: How tokens are chosen; without one as the recipe says.
+            done: Told how many of how many prompts are done.
+        """
+        chosen = decoding or self.answering.decoding
+        generated = generate(
+            network,
+            completions,
+            chosen,
+            self.accelerator,
+            pad_id=self.tokenizer.pad_id,
+            end_ids=self.end_ids,
+            max_answer_tokens=self.answering.prompt.max_answer_tokens,
+            seed=self.seed,
+            decode=self.tokenizer.tokenizer.decode,
+            done=done,
+        )
+        n_rows = completions.n_rows
+        return answers_of(
+            generated,
+            completions,
+            part=strings([part] * n_rows),
+            seen_R=np.zeros(n_rows, dtype=np.bool_),
+            fold_R=np.full(n_rows, -1 if fold is None else fold, dtype=np.int64),
+            no_answer=self.answering.prompt.no_answer,
+            made_by={**made_by, "decoding": chosen.name},
+        )
+
+    def cleaned(self, answers: Answers) -> tuple[Answers, tuple[RuleEffect, ...]]:
+        """Answers after the recipe's rules, and what each of them changed."""
+        return clean_answers(answers, self.answering.cleaning)
+
+
+def in_order_of(completions: Completions, ids: list[str]) -> Completions:
+    """The prompts of these rows, in this order."""
+    position = {row_id: at for at, row_id in enumerate(completions.ids.tolist())}
+    return completions.take(np.asarray([position[row_id] for row_id in ids], dtype=np.intp))
+
+
+def concatenated(parts: list[Answers], ids: list[str], made_by: Mapping[str, str]) -> Answers:
+    """Answers of different rows as one, in the order of `ids`.
+
+    Raises:
+        KeyError: A row was not answered.
+    """
+    names = ("ids", "text_RC", "log_likelihood_RC", "n_tokens_RC", "ended_RC", "part", "seen_R", "fold_R")
+    joined = {name: np.concatenate([getattr(one, name) for one in parts]) for name in names}
+    return replace(parts[0], **joined, made_by=made_by).select(ids)
