@@ -125,7 +125,7 @@ def test_predict_replaces_neither_the_new_rows_nor_the_data_of_the_run(run: Path
     rows.write_text("text\nhow do i stop a loop\n", encoding="utf-8")
     done = strop("predict", str(run), str(rows), "-o", str(rows))
     assert done.returncode == 3
-    assert "labelled rows must not replace the rows that are read" in " ".join(done.stderr.split())
+    assert "answered rows must not replace the rows that are read" in " ".join(done.stderr.split())
     assert rows.read_text(encoding="utf-8") == "text\nhow do i stop a loop\n"
 
 

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 import strop
 from strop.cli.main import app
+from strop.errors import RunError
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +49,9 @@ def test_an_unknown_vote_is_refused_with_those_that_there_are(runs: Path) -> Non
     done = CliRunner().invoke(app, ["ensemble", str(runs / "one"), str(runs / "two"), "--how", "loud"])
     assert done.exit_code == 2
     assert "weighted" in done.output
+
+
+def test_what_cannot_be_had_of_saved_predictions_is_said(runs: Path) -> None:
+    done = CliRunner().invoke(app, ["ensemble", str(runs / "one"), str(runs / "two"), "--folds"])
+    assert isinstance(done.exception, RunError)
+    assert "the folds of a run vote together on test rows alone" in str(done.exception)

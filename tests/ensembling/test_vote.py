@@ -127,3 +127,10 @@ def test_what_makes_no_sense_is_refused():
         cross_fitted_vote(probabilities_SRL, target_R, group_R=np.zeros(5, dtype=int))
     with pytest.raises(ValueError, match=r"must sum to 1, came \[0.5, 0.6\]"):
         weighted_vote(probabilities_SRL, np.array([0.5, 0.6]))
+
+
+def test_a_voter_that_only_harms_has_no_weight_at_all() -> None:
+    target_R = np.array([0, 1, 0, 1, 1, 0])
+    right_RL = np.where(np.eye(2)[target_R] > 0, 0.9, 0.1)
+    weights_S = fit_vote_weights(np.stack([right_RL, 1 - right_RL]), target_R)
+    assert weights_S.tolist() == [1.0, 0.0]

@@ -44,6 +44,26 @@ def test_scores_and_pairs_are_those_of_the_scores_record(make_values, targets):
     assert pair.p_value == difference.p_value
 
 
+def test_a_target_that_every_fold_predicts_by_a_constant_is_not_ranked_by_its_folds(make_values, targets):
+    good, level = make_values(0.5), make_values(0.5)
+    fold_R = np.arange(80) % 2
+    values_RT = level.outputs_RL.copy()
+    # The folds' constants happen to follow the truth.
+    is_high_R = make_values.truth_RT[:, 0] > 0.5
+    values_RT[:, 0] = np.where(is_high_R, 0.6, 0.4)
+    collapsed = replace(level, outputs_RL=values_RT, fold_R=np.where(is_high_R, 1, 0))
+    found = compare_values({"a": good, "b": collapsed}, targets("a", "b"), evaluation=QUICK, seed=0)
+    scores = score_values(
+        collapsed, make_values.truth_RT, baselines={"a": good}, evaluation=QUICK, part="out of fold", seed=0
+    )
+    assert scores.model.targets[0].metrics["spearman"].value == 0.0
+    assert found.scores["b"] == scores.primary_score
+    ranked = replace(collapsed, fold_R=fold_R)
+    assert compare_values({"a": good, "b": ranked}, targets("a", "b"), evaluation=QUICK, seed=0).scores["b"].value > (
+        found.scores["b"].value
+    )
+
+
 def test_several_pairs_are_corrected(make_values, targets):
     runs = {"a": make_values(0.5), "b": make_values(0.4, seed=2), "c": make_values(0.3, seed=3)}
     found = compare_values(runs, targets(*runs), evaluation=QUICK, seed=0)

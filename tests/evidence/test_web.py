@@ -89,6 +89,72 @@ def test_robots_txt_is_asked_for_once_and_respected(
     assert sorted(literature.paths()) == ["/a", "/b", "/robots.txt"]
 
 
+def test_wildcards_of_robots_txt_are_respected(
+    literature: LiteratureServer, fetched: Fetched, store: DocumentStore
+) -> None:
+    literature.pages["/robots.txt"] = text(
+        "User-agent: *\nDisallow: /*.php$\nDisallow: /a/*/closed\nAllow: /a/x/closed\n"
+    )
+    names = ("x.php", "x.php?y=1", "a/q/closed", "a/x/closed")
+    literature.pages |= {f"/{name}": html("<p>x") for name in names}
+    fetched(*(f"{literature.url}/{name}" for name in names))
+    statuses = store.statuses([f"{literature.url}/{name}" for name in names])
+    assert list(map(statuses.get, (f"{literature.url}/{name}" for name in names))) == [
+        "refused", "found", "refused", "found"
+    ]  # fmt: skip
+
+
+def test_a_host_whose_robots_txt_leads_to_a_private_machine_is_asked_for_it_once(
+    literature: LiteratureServer, fetched: Fetched
+) -> None:
+    literature.pages["/robots.txt"] = redirect("http://10.0.0.1/robots.txt")
+    summary = fetched(*(f"{literature.url}/{number}" for number in range(5)))
+    assert summary.n_by_status == {"refused": 5}
+    (reason,) = {one.reason for one in summary.failures}
+    assert reason.startswith(
+        "it redirects to http://10.0.0.1/robots.txt: '10.0.0.1' is at 10.0.0.1, which is no public"
+    )
+    assert literature.paths() == ["/robots.txt"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<title>Error</title><h1>500 Internal error</h1>",
+        "<title>My site</title><h1>404 - Page not found</h1><p>Sorry.",
+        "<title>Just a moment...</title><p>Checking your browser.",
+        "<title>HTTP 503 Service Unavailable</title><p>x",
+    ],
+)
+def test_an_error_page_with_status_200_fails(page: Page, body: str) -> None:
+    document = page(html(body))
+    assert document.status == "failed"
+    assert document.reason.startswith("an error page with HTTP 200 OK: '")
+    assert document.text == ""
+
+
+def test_pages_that_speak_of_errors_are_no_error_pages(page: Page) -> None:
+    bodies = (
+        "<title>404 patients were treated</title><p>x",
+        "<title>Not found: a novel</title><p>x",
+        "<title>Error</title><p>" + "It is the difference from the truth. " * 40,
+        "<title>500 errors of medicine</title><p>x",
+    )
+    for number, body in enumerate(bodies):
+        assert page(html(body), path=f"/{number}").status == "found", body
+
+
+@pytest.mark.parametrize(
+    ("body", "came"),
+    [(b"%PDF-1.7 \x01", "a PDF"), (b"\x89PNG\r\n\x00\x00", "something with bytes that no text has")],
+)
+def test_bytes_that_are_no_text_are_refused_whatever_they_are_said_to_be(page: Page, body: bytes, came: str) -> None:
+    document = page(text(body, "text/html"))
+    expected = f"only HTML and plain text are read, came {came} that is said to be 'text/html'"
+    assert (document.status, document.reason) == ("refused", expected)
+    assert page(text("x".encode("utf-16-le"), "text/plain; charset=utf-16le"), path="/wide").text == "x"
+
+
 def test_robots_txt_that_cannot_be_had_forbids_all(literature: LiteratureServer, fetched: Fetched) -> None:
     literature.pages["/robots.txt"] = Reply(status=503)
     summary = fetched(*(f"{literature.url}/{number}" for number in range(20)))
@@ -150,6 +216,7 @@ def test_more_than_five_redirects_are_too_many(page: Page, literature: Literatur
 def test_a_redirect_to_this_machine_is_refused(page: Page, literature: LiteratureServer, name: str) -> None:
     document = page(redirect(f"http://{name}:{literature.port}/secret"))
     assert document.status == "refused"
+    assert document.reason.startswith("it redirects to http://")
     assert "no public address" in document.reason
     assert "/secret" not in literature.paths()
 

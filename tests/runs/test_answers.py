@@ -16,9 +16,9 @@ COLOURS = ("red", "blue", "green")
 
 @pytest.fixture(scope="module")
 def squad_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve contexts of three questions each."""
+    """24 contexts of three questions each."""
     articles = []
-    for at in range(12):
+    for at in range(24):
         colour = COLOURS[at % 3]
         context = f"box {at} is {colour}"
         questions = [
@@ -54,7 +54,7 @@ def recipe(squad_file: Path, tiny_causal: Path) -> dict[str, Any]:
             "prompt": {"template": "{{ context }}\n{{ question }}? ", "max_answer_tokens": 8},
             "cleaning": {"first_line": True, "strip": "."},
         },
-        "stages": [{"epochs": 12, "learning_rate": 1e-2, "batch_size": 6, "evaluations_per_epoch": 0.25}],
+        "stages": [{"epochs": 20, "learning_rate": 5e-3, "batch_size": 6, "evaluations_per_epoch": 0.2}],
         "evaluation": {"n_bootstrap": 200, "few_shot_rows": 1},
     }
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import strop
-from strop.ensembling.vote import soft_vote
+from strop.ensembling.vote import hard_vote, soft_vote
 from strop.errors import RunError
 from strop.records.predictions import Predictions
 from strop.records.scores import Scores
@@ -133,12 +134,114 @@ def test_sealed_rows_of_runs_with_folds_are_predicted_by_the_folds_average(folde
     np.testing.assert_allclose(votes.probabilities_RL(), expected_RL, atol=1e-6)
 
 
+def test_single_folds_vote_on_the_rows_that_they_held_out(folded: list[Path], tmp_path: Path) -> None:
+    found = vote_run_folders([path / "folds" / "1" for path in folded], how="weighted")
+    assert list(found.weights) == ["slow fold 1", "quick fold 1"]
+    by_fold = [Predictions.load(path / "predictions" / "folds" / "1" / "model.arrow") for path in folded]
+    assert sorted(found.scores.ids) == sorted(by_fold[0].ids.tolist())
+    expected_RL = soft_vote(np.stack([one.select(by_fold[0].ids).probabilities_RL() for one in by_fold]))
+    votes = found.held_out.predictions["soft"].select(by_fold[0].ids)
+    np.testing.assert_allclose(votes.probabilities_RL(), expected_RL, atol=1e-6)
+
+    # Beside a fold a whole run votes on the fold's rows alone, by what it said out of fold.
+    mixed = vote_run_folders([folded[0], folded[1] / "folds" / "1"])
+    assert sorted(mixed.scores.ids) == sorted(by_fold[0].ids.tolist())
+    of_run = Predictions.load(folded[0] / "predictions" / "model.arrow").select(by_fold[0].ids)
+    np.testing.assert_array_equal(of_run.outputs_RL, by_fold[0].outputs_RL)
+
+    found.save(tmp_path / "votes" / "fold")
+    content = json.loads((tmp_path / "votes" / "fold" / "ensemble.json").read_text())
+    voter = content["voters"]["slow fold 1"]
+    assert (tmp_path / "votes" / "fold" / voter["path"]).resolve() == folded[0].resolve()
+    assert (voter["fold"], voter["checkpoint"], content["votes_by_fold"]) == ("1", None, False)
+    assert set(content["temperatures"]) == set(content["weights"]) == set(content["voters"])
+
+
+def test_folds_that_held_out_different_rows_vote_on_test_rows_alone(folded: list[Path], tmp_path: Path) -> None:
+    folds = [folded[0] / "folds" / "0", folded[0] / "folds" / "1"]
+    with pytest.raises(RunError, match="there must be rows that all voters held out") as caught:
+        vote_run_folders(folds)
+    assert "none for slow fold 0, slow fold 1" in str(caught.value)
+    assert "--folds --on-test" in str(caught.value)
+    with pytest.raises(RunError, match="the folds of a run vote together on test rows alone"):
+        vote_run_folders(folded, of_folds=True)
+
+    copies = [Path(shutil.copytree(path, tmp_path / path.name)) for path in folded]
+    for path in copies:
+        strop.Run(path).open_test()
+    found = vote_run_folders(copies, how="hard", of_folds=True, on_test=True)
+    assert found.test is not None
+    files = [path / "predictions" / "folds" / fold / "model.test.sealed.arrow" for path in copies for fold in "01"]
+    each = [Predictions.load(file) for file in files]
+    expected_RL = hard_vote(np.stack([one.probabilities_RL() for one in each]))
+    votes = found.test.predictions["hard"].select(each[0].ids)
+    np.testing.assert_allclose(votes.probabilities_RL(), expected_RL, atol=1e-6)
+    assert votes.made_by["voters"] == "slow fold 0, slow fold 1, quick fold 0, quick fold 1"
+    # A run's weight, which was fitted out of fold, is shared by its folds.
+    weights_S = np.repeat([found.weights["slow"] / 2, found.weights["quick"] / 2], 2)
+    weighted_RL = np.tensordot(weights_S, np.stack([one.probabilities_RL() for one in each]), axes=1)
+    weighted = found.test.predictions["weighted"].select(each[0].ids)
+    np.testing.assert_allclose(weighted.probabilities_RL(), weighted_RL, atol=1e-6)
+    assert {one.system for one in found.test.scores["hard"].baselines} == {
+        *("slow", "quick", "slow fold 0", "slow fold 1", "quick fold 0", "quick fold 1")
+    }
+
+    alone = vote_run_folders(copies[:1], how="hard", of_folds=True, on_test=True)
+    assert alone.weights == {"slow": 1.0}
+    assert any("on these rows a run has one vote" in caveat for caveat in alone.scores.caveats)
+    single = vote_run_folders([copies[0] / "folds" / "0", copies[1] / "folds" / "0"], on_test=True)
+    assert single.test is not None
+    assert single.test.predictions["soft"].made_by["voters"] == "slow fold 0, quick fold 0"
+
+
+def test_single_checkpoints_vote(pair: list[Path], folded: list[Path]) -> None:
+    place = pair[0] / "stages" / "0-cross_entropy" / "predictions"
+    steps = sorted(place.glob("step-*.arrow"))
+    found = vote_run_folders([steps[0], steps[1], pair[1]], how="soft")
+    assert list(found.weights) == [f"one {steps[0].stem}", f"one {steps[1].stem}", "two"]
+    said = [Predictions.load(step) for step in steps] + [strop.Run(pair[1]).predictions]
+    expected_RL = soft_vote(np.stack([one.select(said[2].ids).probabilities_RL() for one in said]))
+    votes = found.held_out.predictions["soft"].select(said[2].ids)
+    np.testing.assert_allclose(votes.probabilities_RL(), expected_RL, atol=1e-6)
+    assert any("single checkpoints were named" in caveat for caveat in found.scores.caveats)
+    with pytest.raises(RunError, match="checkpoints vote on held-out rows alone"):
+        vote_run_folders([steps[0], pair[1]], on_test=True)
+
+    of_fold = sorted((folded[0] / "folds" / "0" / "stages" / "0-cross_entropy" / "predictions").glob("*.arrow"))
+    found = vote_run_folders([*of_fold, folded[1]])
+    assert list(found.weights) == [*(f"slow fold 0 {file.stem}" for file in of_fold), "quick"]
+    assert len(found.scores.ids) == Predictions.load(of_fold[0]).n_rows
+
+
+def test_what_is_no_voter_is_said(pair: list[Path], folded: list[Path]) -> None:
+    place = pair[0] / "stages" / "0-cross_entropy" / "predictions"
+    with pytest.raises(RunError, match="a file that votes must hold a checkpoint's predictions"):
+        vote_run_folders([pair[0] / "predictions" / "model.arrow", pair[1]])
+    with pytest.raises(RunError, match="there must be predictions of this checkpoint") as caught:
+        vote_run_folders([place / "step-9999999.arrow", pair[1]])
+    assert "did you mean 'step-" in str(caught.value)
+    with pytest.raises(RunError, match="it must be a fold of the run\n  came: fold '7'\n  do:   use one of: 0, 1"):
+        vote_run_folders([folded[0] / "folds" / "7", folded[1]])
+    with pytest.raises(RunError, match="name the run itself: it has no folds"):
+        vote_run_folders([pair[0] / "folds" / "0", pair[1]])
+    with pytest.raises(RunError, match="a run must have folds that can vote\n  came: none in one, two"):
+        vote_run_folders(pair, of_folds=True, on_test=True)
+
+
+def test_a_voter_that_was_trained_on_its_rows_is_refused(copied: list[Path]) -> None:
+    (step, *_) = sorted((copied[0] / "stages" / "0-cross_entropy" / "predictions").glob("*.arrow"))
+    said = Predictions.load(step)
+    replace(said, seen_R=np.ones(said.n_rows, dtype=np.bool_)).save(step)
+    with pytest.raises(RunError, match="must not have been trained on the rows that it votes on"):
+        vote_run_folders([step, copied[1]])
+
+
 def test_runs_that_cannot_vote_together(
     pair: list[Path], folded: list[Path], tmp_path: Path, tiny_recipe: dict[str, Any]
 ) -> None:
     with pytest.raises(RunError, match="there must be at least two voters\n  came: one"):
         vote_run_folders(pair[:1])
-    with pytest.raises(RunError, match="there must be at least one run, each named once"):
+    with pytest.raises(RunError, match="every voter must be named once"):
         vote_run_folders([pair[0], pair[0]])
     with pytest.raises(RunError, match="all voters must have predicted the same rows") as caught:
         vote_run_folders([pair[0], folded[0]])

@@ -119,6 +119,29 @@ def test_a_row_reads_its_question_its_snippets_and_its_own_documents(run: strop.
 def test_the_ledger_says_which_documents_have_no_text(run: strop.Run) -> None:
     notes = [entry.what for entry in run.folder.ledger.entries()]
     assert f"1 of {N_ROWS} documents have no text: 1 not fetched" in notes
+    assert not any("no evidence" in note for note in notes)
+
+
+def test_the_ledger_says_which_rows_have_no_evidence_and_which_documents_were_retracted(
+    recipe: dict[str, Any], questions: Path, tmp_path: Path
+) -> None:
+    rows = [{**row, "snippets": []} for row in json.loads(questions.read_text(encoding="utf-8"))]
+    (tmp_path / "bare.json").write_text(json.dumps(rows), encoding="utf-8")
+    with DocumentStore(tmp_path / "store.sqlite") as opened:
+        opened.put_many(
+            [
+                Document(f"pubmed:{row + 1}", "found", text=f"the cat sat on page {row}.", retracted=row < 2)
+                for row in range(N_ROWS - 1)
+            ]
+        )
+    changes = {"data": {**recipe["data"], "path": str(tmp_path / "bare.json")}, "stages": [{"epochs": 0.2}]}
+    evidence = {**recipe["evidence"], "store": str(tmp_path / "store.sqlite"), "augmentation": None}
+    found = strop.fit({**recipe, **changes, "evidence": evidence}, runs=tmp_path)
+    entries = {entry.what: entry for entry in found.folder.ledger.entries()}
+    without = entries[f"3 of {N_ROWS} rows have no evidence: they are judged by their own text"]
+    assert sorted(without.ids) == ["q0", "q1", f"q{N_ROWS - 1}"]
+    retracted = f"2 of {N_ROWS - 1} documents were retracted and are left out (evidence.passages.keep_retracted)"
+    assert sorted(entries[retracted].details["documents"]) == ["pubmed:1", "pubmed:2"]
 
 
 def test_only_rare_training_rows_are_split(run: strop.Run, prepared: Prepared) -> None:
@@ -158,6 +181,20 @@ def test_new_rows_bring_documents_of_their_own(run: strop.Run) -> None:
     assert set(run.predict(new)) <= {"yes", "no"}
 
 
+@pytest.mark.parametrize("source", ["own", "all"])
+def test_new_rows_without_any_documents_are_judged_all_the_same(
+    recipe: dict[str, Any], tmp_path: Path, source: str
+) -> None:
+    retrieval = {**recipe["evidence"]["retrieval"], "source": source}
+    changes = {"evidence": {**recipe["evidence"], "retrieval": retrieval}, "stages": [{"epochs": 0.2}]}
+    found = strop.fit({**recipe, **changes}, runs=tmp_path)
+    probabilities = found.predict_proba([{"question": "the cat sat on page 7."}, {"question": "page 5"}])
+    assert probabilities.shape == (2, 2)
+    assert set(found.predict([{"question": "page 3", "documents": ["999"]}])) <= {"yes", "no"}
+    said = [entry.what for entry in found.folder.ledger.entries() if entry.station == "prediction"]
+    assert said == ["1 of 1 documents have no text: 1 not fetched"]
+
+
 def test_pieces_are_averaged_where_the_recipe_says_so(recipe: dict[str, Any], tmp_path: Path) -> None:
     evidence = {**recipe["evidence"], "predict": "pieces"}
     stages = [{"epochs": 0.2, "learning_rate": 1e-3}]
@@ -182,7 +219,8 @@ def test_without_any_text_there_is_nothing_to_search(
     assert asked.evidence is not None
     with pytest.raises(DataError, match="there must be passages to search") as caught:
         gather_corpus(asked.evidence, dataset, TextTokenizer.from_folder(tiny_encoder), Watchers())
-    assert "none: no document of these rows has text" in str(caught.value)
+    assert f"none: {N_ROWS} of {N_ROWS} documents have no text: {N_ROWS} not fetched" in str(caught.value)
+    assert "`strop evidence fetch RECIPE --again` asks again for what failed or was refused" in str(caught.value)
 
 
 def test_snippets_of_all_rows_can_be_searched(recipe: dict[str, Any], tiny_encoder: Path) -> None:
@@ -229,6 +267,13 @@ def test_check_says_what_the_store_has_and_refuses_where_there_is_nothing(
     fetched = resolve(recipe, [f"evidence.store={nowhere}", "evidence.fetch.contact=me@example.org"])
     said = [entry.what for entry in check_recipe(fetched).entries]
     assert f"0 of {N_ROWS} documents are in the store with their text; {N_ROWS} would be fetched" in said
+    with DocumentStore(nowhere) as opened:
+        opened.put_many([Document("pubmed:1", "failed", reason="gone")])
+    said = [entry.what for entry in check_recipe(fetched).entries]
+    assert (
+        f"0 of {N_ROWS} documents are in the store with their text; {N_ROWS - 1} would be fetched; 1 failed or were "
+        "refused before: `strop evidence fetch RECIPE --again` asks again for what failed or was refused"
+    ) in said
 
 
 @pytest.mark.parametrize(

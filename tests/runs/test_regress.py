@@ -2,13 +2,17 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import strop
+from strop.cli.main import app
 from strop.data.read import read_new_rows
 from strop.errors import DataError, RunError
 from strop.records.dataset import Dataset
@@ -19,6 +23,7 @@ from strop.runs.against import write_against
 from strop.runs.blend import blend_run_folders
 from strop.runs.compare import compare_run_folders
 from strop.runs.label import labelled_columns
+from strop.runs.saved_blend import SavedBlend
 from strop.runs.treat import Treatments
 
 GOOD, BAD = ["python", "function", "loop", "error"], ["page", "link", "network", "cat"]
@@ -118,7 +123,7 @@ def test_features_of_a_head_stage_are_kept(run: strop.Run) -> None:
 
 
 def test_grids_and_ranges_are_fitted_on_out_of_fold_rows(run: strop.Run) -> None:
-    treatments = Treatments.load(run.folder)
+    treatments = Treatments.load(run.folder.predictions)
     assert treatments is not None
     assert [grid.target for grid in treatments.grids] == list(run.labels)
     values_RT = run.predictions.outputs_RL.astype(np.float64)
@@ -128,6 +133,13 @@ def test_grids_and_ranges_are_fitted_on_out_of_fold_rows(run: strop.Run) -> None
     assert snapped.treatment == "snapped"
     gain = snapped.scores.metrics["spearman"].value - run.scores.primary_score.value
     assert snapped.gain.value == pytest.approx(gain)
+
+
+def test_the_ledger_says_what_ranges_held_and_which_targets_have_grids(run: strop.Run) -> None:
+    grids, ranges = run.folder.ledger.entries()[-2:]
+    assert "of 3 targets are snapped to a grid that was fitted on out-of-fold predictions" in grids.what
+    assert ranges.what.startswith("Ranges that were fitted on other rows to hold 95% of the true values held 9")
+    assert ranges.details["coverage"].keys() == {"y_words", "y_host", "y_flat"}
 
 
 def test_the_test_part_is_opened_with_its_snapped_values(tmp_path: Path, recipe: dict[str, Any]) -> None:
@@ -211,16 +223,101 @@ def test_what_does_not_fit_is_said(tmp_path: Path, recipe: dict[str, Any], chang
         strop.fit(recipe, runs=tmp_path, **changes)
 
 
-def test_runs_are_blended_on_rows_that_all_held_out(run: strop.Run, tmp_path: Path, recipe: dict[str, Any]) -> None:
-    weak = strop.fit(recipe, runs=tmp_path, name="weak", seed=1, stages=[{"epochs": 0.2}])
+@pytest.fixture(scope="session")
+def weak(tmp_path_factory: pytest.TempPathFactory, recipe: dict[str, Any]) -> strop.Run:
+    runs = tmp_path_factory.mktemp("weak")
+    return strop.fit(recipe, runs=runs, name="weak", seed=1, stages=[{"epochs": 0.2}], data__categorical=None)
+
+
+def test_runs_are_blended_on_rows_that_all_held_out(run: strop.Run, weak: strop.Run) -> None:
     blended = blend_run_folders([run.folder.path, weak.folder.path])
     assert set(blended.weights) == {"values", "weak"}
     assert sum(blended.weights.values()) == pytest.approx(1.0)
-    assert blended.weights["values"] > blended.weights["weak"]
+    assert min(blended.weights.values()) >= 0.0
     assert set(blended.predictions.ids) == set(run.predictions.ids) & set(weak.predictions.ids)
     assert [one.other for one in blended.scores.differences] == ["values", "weak"]
-    blended.save(tmp_path / "blend")
-    assert Predictions.load(tmp_path / "blend" / "predictions.arrow").n_rows == blended.predictions.n_rows
+    (snapped,) = blended.scores.treated
+    lines = blended.lines(blended.scores)
+    assert lines[0].startswith("the blend: Spearman correlation ")
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "minus values alone",
+        "minus weak alone",
+        "snapped to each target's grid of values",
+    ]
+    assert f"a gain of {snapped.gain.value:+.3f}".replace("-", "\N{MINUS SIGN}") in lines[3]
+
+
+def test_a_saved_blend_predicts_new_rows(run: strop.Run, weak: strop.Run, tmp_path: Path) -> None:
+    new = tmp_path / "new.csv"
+    new.write_text("title,body,host,votes\nthe dog,python python error loop,west,\n,cat cat page link,north,1\n")
+    result = CliRunner().invoke(app, ["blend", str(run.folder.path), str(weak.folder.path), "-o", f"{tmp_path}/both"])
+    assert result.exit_code == 0, result.output
+    assert "every held-out row was blended and snapped by what was fitted without it" in " ".join(result.output.split())
+    out = tmp_path / "out.csv"
+    result = CliRunner().invoke(app, ["predict", str(tmp_path / "both"), str(new), "-o", str(out)])
+    assert result.exit_code == 0, result.output
+    for words in ("'host' in 1 ('west')", "the text part 'title' is missing in 1 of 2 rows", "predicted rows: 2, in"):
+        assert words in " ".join(result.output.split()), words
+    weights = json.loads((tmp_path / "both" / "blend.json").read_text())["weights"]
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    texts = [{"title": row["title"], "body": row["body"], "host": row["host"], "votes": row["votes"]} for row in rows]
+    wanted = sum(weights[name] * one.predict(texts) for name, one in (("values", run), ("weak", weak)))
+    np.testing.assert_allclose([float(row["predicted_y_words"]) for row in rows], wanted[:, 0], atol=1e-5)
+    for row in rows:
+        assert float(row["low_y_words"]) <= float(row["predicted_y_words"]) <= float(row["high_y_words"])
+        assert "snapped_y_host" in row
+
+
+def test_a_blend_whose_runs_changed_predicts_nothing(run: strop.Run, weak: strop.Run, tmp_path: Path) -> None:
+    for one in (run, weak):
+        shutil.copytree(one.folder.path, tmp_path / "runs" / one.folder.path.name)
+    paths = [tmp_path / "runs" / name for name in ("values", "weak")]
+    blended = replace(blend_run_folders(paths), weights={"values": 0.7, "weak": 0.3})
+    blended.save(tmp_path / "runs" / "both")
+    # Runs and blend may be moved together.
+    (tmp_path / "runs").rename(tmp_path / "elsewhere")
+    place = tmp_path / "elsewhere"
+    assert SavedBlend.load(place / "both").paths["weak"] == place / "weak"
+    shutil.copy(place / "values" / "predictions" / "model.arrow", place / "weak" / "predictions" / "model.arrow")
+    with pytest.raises(RunError, match="must be as it was when the weights were fitted") as caught:
+        SavedBlend.load(place / "both")
+    assert "came: its held-out predictions have changed since" in str(caught.value)
+    shutil.rmtree(place / "weak")
+    with pytest.raises(RunError, match="every run of a blend must still be where it was, seen from the blend"):
+        SavedBlend.load(place / "both")
+    (place / "both" / "blend.json").write_text('{"weights": {"values": 1.0}, "n_rows": 3}')
+    with pytest.raises(RunError, match="it must say where the runs of the blend lie"):
+        SavedBlend.load(place / "both")
+    with pytest.raises(RunError, match="a blend needs a folder of its own"):
+        blended.save(place / "values")
+
+
+def test_a_blend_is_judged_on_opened_test_rows(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    fast = {"stages": [{"epochs": 0.5}], "evaluation__baselines": ["mean"], "split__folds": 2}
+    one = strop.fit(recipe, runs=tmp_path, name="one", **fast)
+    other = strop.fit(recipe, runs=tmp_path, name="other", **fast, data__numeric=None)
+    paths = [one.folder.path, other.folder.path]
+    with pytest.raises(RunError, match="must have been opened before runs are blended on it"):
+        blend_run_folders(paths, on_test=True)
+    one.open_test()
+    other.open_test()
+    blended = blend_run_folders(paths, on_test=True)
+    assert blended.test_scores is not None
+    assert blended.test_predictions is not None
+    assert blended.test_scores.part == "test"
+    sealed = [
+        Predictions.load(path / "predictions" / "model.test.sealed.arrow").select(blended.test_predictions.ids)
+        for path in paths
+    ]
+    wanted = sum(blended.weights[path.name] * one.outputs_RL for path, one in zip(paths, sealed, strict=True))
+    np.testing.assert_allclose(blended.test_predictions.outputs_RL, wanted, atol=1e-6)
+    for run in (one, other):
+        assert "was used to blend one, other (opening number 2)" in run.folder.ledger.openings()[-1].what
+    blended.save(tmp_path / "both")
+    assert (tmp_path / "both" / "scores.test.json").exists()
+    blend_run_folders(paths).save(tmp_path / "both")
+    assert not (tmp_path / "both" / "scores.test.json").exists()
 
 
 def test_only_regressions_are_blended(run: strop.Run, finished_run: strop.Run) -> None:

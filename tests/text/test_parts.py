@@ -105,9 +105,13 @@ def test_no_rows_make_no_windows() -> None:
         ((10, 42, 90), (0.6, 0.2, 0.2), 100, (10, 42, 48)),
         # Parts without a share go first, wherever they stand.
         ((50, 30, 50), (0.5, None, 0.5), 60, (15, 30, 15)),
-        # They alone exceed the room: the last are cut first, and nothing is left for the others.
-        ((50, 30, 50), (None, 1.0, None), 60, (50, 0, 10)),
-        ((70, 5), (None, None), 60, (60, 0)),
+        # They need more than three quarters of it: the other keeps its quarter, and they divide theirs evenly.
+        ((50, 90, 50), (None, 1.0, None), 80, (30, 20, 30)),
+        # The other needs less than a quarter of it, and the first more than an even part of the rest.
+        ((90, 10, 20), (None, 1.0, None), 60, (30, 10, 20)),
+        # No part has a share: all divide the room evenly, and what one leaves passes on.
+        ((70, 5), (None, None), 60, (55, 5)),
+        ((70, 80, 90), (None, None, None), 60, (20, 20, 20)),
         # Whole tokens: 3.33 each, the first of equals gets one more; 2.5 and 7.5, then.
         ((9, 9, 9), (0.3, 0.3, 0.3), 10, (4, 3, 3)),
         ((9, 9), (0.25, 0.75), 10, (3, 7)),
@@ -191,6 +195,18 @@ def test_the_ledger_says_what_was_cut_of_which_part_and_where_one_is_missing() -
     assert c_cut.ids == ("r0", "r2", "r3")
     assert c_cut.details["n_tokens_cut"] == {"r0": 3, "r2": 2, "r3": 1}
     assert "the end of each was kept, 6 tokens were cut" in c_cut.what
+
+
+def test_a_long_part_without_a_share_does_not_starve_the_others_and_is_said() -> None:
+    text = plan(14, **THREE)
+    # Room 10, of which the parts with a share keep 3: 2 and 1.
+    examples = make((9, 9, 9), text=text)
+    assert np.bincount(examples.window_parts(0)).tolist() == [1, 8, 3, 2]
+    a_cut, b_cut, _ = part_cut_entries(examples, texts_of((9, 9, 9)), numbers(), text)
+    assert a_cut.what.endswith(
+        "2 tokens were cut; it has no share (text.parts.a.share), and was cut only to leave room for the other parts"
+    )
+    assert "share" not in b_cut.what
 
 
 def test_the_ledger_is_silent_where_all_is_read() -> None:

@@ -9,26 +9,38 @@ import typer
 def blend(
     runs: Annotated[list[Path], typer.Argument(help="Two or more folders of regression runs.", metavar="RUN RUN...")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for the weights, the predictions and their scores.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for the blend; `strop predict` takes it like a run."),
     ] = None,
+    on_test: Annotated[
+        bool,
+        typer.Option(
+            "--on-test", help="Judge it on test rows too; every run's test part must have been opened before."
+        ),
+    ] = False,
 ) -> None:
     """Blend the out-of-fold predictions of runs, and show what that gains. No model is run."""
     from strop.cli.terminal import out
     from strop.reporting.terminal import scores_table
     from strop.runs.blend import blend_run_folders
+    from strop.runs.saved_blend import must_not_hold_a_run
 
-    blended = blend_run_folders(runs)
-    out.print(scores_table(blended.scores))
+    if output is not None:
+        must_not_hold_a_run(output)
+    blended = blend_run_folders(runs, on_test=on_test)
+    for scores in (blended.scores, blended.test_scores):
+        if scores is None:
+            continue
+        out.print(scores_table(scores))
+        for line in blended.lines(scores):
+            out.print(f"  {line}")
+        for caveat in scores.caveats:
+            out.print(f"  note: {caveat}", style="dim")
     for name, weight in blended.weights.items():
         out.print(f"  weight of {name}: {weight:.3f}")
-    for difference in blended.scores.differences:
-        out.print(
-            f"  the blend minus {difference.other}: {difference.value:+.4f} [{difference.low:+.4f}, "
-            f"{difference.high:+.4f}] {difference.metric}"
-        )
-    out.print("  every row was blended by weights that were fitted without it", style="dim")
-    for caveat in blended.scores.caveats:
-        out.print(f"  note: {caveat}", style="dim")
+    for entry in blended.treatments.entries():
+        out.print(f"  {entry.what}")
+    out.print("  every held-out row was blended and snapped by what was fitted without it", style="dim")
     if output is not None:
         blended.save(output)
-        out.print(f"written to {output}", soft_wrap=True)
+        out.print(f"written to {output}; new rows: strop predict {output} ROWS -o FILE", soft_wrap=True)

@@ -7,7 +7,14 @@ import typer
 
 
 def ensemble(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of classification runs.", metavar="RUN RUN...")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders of classification runs, of single folds (RUN/folds/0), and files of checkpoints "
+            "(RUN/stages/STAGE/predictions/step-NUMBER.arrow).",
+            metavar="RUN RUN...",
+        ),
+    ],
     how: Annotated[
         Literal["soft", "calibrated", "hard", "weighted"],
         typer.Option("--how", help="The vote that is judged in full and saved; the others stand beside it."),
@@ -17,6 +24,9 @@ def ensemble(
     ] = None,
     checkpoints: Annotated[
         bool, typer.Option("--checkpoints", help="Let every evaluated checkpoint of a run's last stage vote.")
+    ] = False,
+    folds: Annotated[
+        bool, typer.Option("--folds", help="On test rows, let every fold of a run vote instead of their average.")
     ] = False,
     on_test: Annotated[
         bool,
@@ -28,7 +38,7 @@ def ensemble(
     from strop.reporting.terminal import scores_table
     from strop.runs.ensemble import vote_run_folders
 
-    found = vote_run_folders(runs, how=how, of_checkpoints=checkpoints, on_test=on_test)
+    found = vote_run_folders(runs, how=how, of_checkpoints=checkpoints, of_folds=folds, on_test=on_test)
     for judged in (found.held_out, found.test):
         if judged is None:
             continue

@@ -1,7 +1,7 @@
 """`strop evidence`: `fetch` stands here, `index` and `search` beside it."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from strop.recipe.sections import Recipe
 
 N_SHOWN = 20
+# Documents that failed alike are named in one line.
+N_NAMED = 3
 PRINTED_WITHOUT_TERMINAL_SECONDS = 30.0
 
 evidence_app = typer.Typer(
@@ -127,7 +129,7 @@ def _table(summary: "FetchSummary") -> "Table":
         "no_text": "the record or page has no text",
         "missing": "there is no such record or page",
         "failed": "can be asked for again",
-        "refused": "must not be asked for",
+        "refused": "must not be asked for, or no text (such as a PDF)",
     }
     table = Table(title="Documents", title_justify="left")
     table.add_column("status")
@@ -146,12 +148,23 @@ def _lines(summary: "FetchSummary", *, was_again: bool) -> Iterator[str]:
         yield f"retracted: {summary.n_retracted:,}"
     for address, note in list(summary.notes.items())[:N_SHOWN]:
         yield f"  mended: {address}: {note}"
-    for document in summary.failures[:N_SHOWN]:
-        yield f"  {document.status}: {document.address}: {document.reason}"
-    if len(summary.failures) > N_SHOWN:
-        yield f"  and {len(summary.failures) - N_SHOWN:,} more; --failures FILE writes all of them"
+    alike: dict[tuple[str, str], list[str]] = {}
+    for document in summary.failures:
+        alike.setdefault((document.status, document.reason), []).append(document.address)
+    for (status, reason), addresses in list(alike.items())[:N_SHOWN]:
+        yield f"  {status}: {_named(addresses)}: {reason}"
+    n_left = sum(map(len, list(alike.values())[N_SHOWN:]))
+    if n_left:
+        yield f"  and {n_left:,} more; --failures FILE writes all of them"
     if not was_again and any(document.status in ("failed", "refused") for document in summary.failures):
         yield "ask again for what failed or was refused with --again"
+
+
+def _named(addresses: Sequence[str]) -> str:
+    """Some of the documents that share a reason, and how many there are."""
+    if len(addresses) <= N_NAMED:
+        return ", ".join(addresses)
+    return f"{len(addresses):,} documents ({', '.join(addresses[:N_NAMED])}, ...)"
 
 
 def _write_failures(path: Path, summary: "FetchSummary") -> None:

@@ -1,33 +1,56 @@
 """`strop predict`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from strop.cli.arguments import RunPath
+Columns = Mapping[str, Sequence[Any]]
 
 
 def predict(
-    run: RunPath,
+    run: Annotated[
+        Path,
+        typer.Argument(
+            help="Run folder, for example runs/question-routing, or the folder of a saved blend or ensemble.",
+            metavar="RUN",
+        ),
+    ],
     rows: Annotated[Path, typer.Argument(help="New rows, in any format that a recipe can name.", metavar="ROWS")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Where the labelled rows go; the suffix gives the format.")
+        Path, typer.Option("--output", "-o", help="Where the answered rows go; the suffix gives the format.")
     ],
     encoding: Annotated[
         str | None,
         typer.Option("--encoding", help="Text encoding of ROWS, for example cp949; without it, it is detected."),
     ] = None,
 ) -> None:
-    """Label new rows: all their columns, the predicted label, and a calibrated probability for every label."""
+    """Answer new rows, all their columns kept: the label and a calibrated probability for every label, or numbers.
+
+    For numbers a run with folds, and a blend, add the ends of a range and the value on the target's grid.
+    """
     from strop.cli.terminal import out
     from strop.data.write import table_must_be_writable, write_table
+    from strop.runs.saved_blend import holds_blend
+    from strop.runs.saved_ensemble import holds_ensemble
 
     table_must_be_writable(output)
+    of_several = _columns_of_ensemble if holds_ensemble(run) else _columns_of_blend
+    find_columns = of_several if holds_blend(run) or holds_ensemble(run) else _columns_of_run
+    columns, notes = find_columns(run, rows, output, encoding)
+    write_table(output, columns)
+    for note in notes:
+        out.print(f"  note: {note}", style="dim")
+    n_rows = len(next(iter(columns.values()), ()))
+    out.print(f"predicted rows: {n_rows}, in {output}", soft_wrap=True)
+
+
+def _columns_of_run(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
     from strop.data.read import read_new_rows
     from strop.runs.run import Run
 
-    opened = Run(run)
+    opened = Run(folder)
     recipe = opened.recipe
     _must_not_overwrite(output, rows, Path(recipe.data.path))
     new = read_new_rows(rows, recipe.data, normalize=recipe.text.normalize, encoding=encoding)
@@ -35,15 +58,36 @@ def predict(
     from strop.runs.label import labelled_columns
 
     with ProgressBars() as bars:
-        columns, notes = labelled_columns(opened, new, bars.rows_done)
-    write_table(output, columns)
-    for note in notes:
-        out.print(f"  note: {note}", style="dim")
-    out.print(f"labelled rows: {new.dataset.n_rows}, in {output}", soft_wrap=True)
+        return labelled_columns(opened, new, bars.rows_done)
+
+
+def _columns_of_blend(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
+    from strop.runs.run import Run
+    from strop.runs.saved_blend import SavedBlend
+
+    blend = SavedBlend.load(folder)
+    _must_not_overwrite(output, rows, *(Path(Run(path).recipe.data.path) for path in blend.paths.values()))
+    from strop.cli.progress import ProgressBars
+    from strop.runs.label import blended_columns
+
+    with ProgressBars() as bars:
+        return blended_columns(blend, rows, encoding=encoding, rows_done=bars.rows_done)
+
+
+def _columns_of_ensemble(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
+    from strop.runs.saved_ensemble import SavedEnsemble
+
+    ensemble = SavedEnsemble.load(folder)
+    _must_not_overwrite(output, rows, *(Path(run.recipe.data.path) for run in ensemble.runs.values()))
+    from strop.cli.progress import ProgressBars
+    from strop.runs.label import voted_columns
+
+    with ProgressBars() as bars:
+        return voted_columns(ensemble, rows, encoding=encoding, rows_done=bars.rows_done)
 
 
 def _must_not_overwrite(output: Path, *read: Path) -> None:
-    """Check that labelled rows get a file of their own.
+    """Check that answered rows get a file of their own.
 
     Raises:
         DataError: They would replace the rows that are read, or the data of the run.
@@ -54,7 +98,7 @@ def _must_not_overwrite(output: Path, *read: Path) -> None:
         if path.exists() and output.exists() and output.samefile(path):
             problem = Problem(
                 where=f"--output {output}",
-                must="labelled rows must not replace the rows that are read, nor the data that the run was made from",
+                must="answered rows must not replace the rows that are read, nor the data that a run was made from",
                 came=str(path),
                 do="give another file name",
             )

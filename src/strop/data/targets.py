@@ -12,7 +12,8 @@ from strop.data.sealing import ABOUT_LABELS
 from strop.data.tables import Table, named
 from strop.errors import DataError, Problem
 from strop.recipe.data import Data
-from strop.records.dataset import Numbers
+from strop.records.dataset import Dataset, Numbers
+from strop.records.split import Split
 
 
 def matching_targets(table: Table, data: Data) -> list[str]:
@@ -167,3 +168,30 @@ def _free_columns(table: Table, data: Data) -> list[str]:
     single = (data.target, data.id, data.group, data.part, data.part_by and data.part_by.column)
     taken = {*data.text, *single, *(data.categorical or []), *(data.numeric or []), data.documents, data.snippets}
     return [name for name in table.columns if name not in taken and holds_numbers(table, name)]
+
+
+def targets_must_be_known(dataset: Dataset, split: Split) -> None:
+    """Refuse targets without a value in the rows that are not sealed: nothing could be learnt of them.
+
+    Args:
+        dataset: All rows.
+        split: Which of them are sealed.
+
+    Raises:
+        DataError: With every such target.
+    """
+    if not dataset.targets:
+        return
+    is_known_RT = ~np.isnan(dataset.select(split.open_ids).target_matrix())
+    problems = [
+        Problem(
+            where=f"column '{name}'",
+            must="a target must have a value in some row that is not sealed",
+            came=f"none in {len(is_known_RT):,} rows",
+            do="fill it in, or leave it out of data.targets",
+        )
+        for name, is_known in zip(dataset.targets, is_known_RT.any(axis=0), strict=True)
+        if not is_known
+    ]
+    if problems:
+        raise DataError(*problems)

@@ -3,7 +3,7 @@
 Dimensions: R rows, L labels.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from operator import ne
 from typing import TypeVar
@@ -188,19 +188,31 @@ def must_agree(
         RunError: With every disagreement with the first system.
     """
     first, *others = predictions
-    problems = disagreements(ids, targets, truth, differ)
+    # Where the columns differ, so do the rows of truths: that says nothing more.
+    is_one_set = len({one.labels for one in predictions.values()}) == 1 or outputs == "labels"
+    problems = disagreements(ids, targets, truth, differ) if is_one_set else []
     for other in others:
         if predictions[first].labels != predictions[other].labels:
             problems.append(
                 Problem(
                     where=f"{first} and {other}",
                     must=f"runs must know the same {outputs}",
-                    came=f"{list(predictions[first].labels)} and {list(predictions[other].labels)}",
+                    came="; ".join(_only_in(first, other, predictions)) or "the same in another order",
                     do="fit both on the same data",
                 )
             )
     if problems:
         raise RunError(*problems)
+
+
+def _only_in(first: str, other: str, predictions: Mapping[str, Predictions]) -> Iterator[str]:
+    """What one of two systems alone knows, five names at most."""
+    for one, another in ((first, other), (other, first)):
+        known = set(predictions[another].labels)
+        alone = [label for label in predictions[one].labels if label not in known]
+        if alone:
+            more = f" and {len(alone) - 5} more" if len(alone) > 5 else ""
+            yield f"only in {one}: {', '.join(alone[:5])}{more}"
 
 
 def disagreements(

@@ -23,6 +23,18 @@ _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _NOT_NESTED = re.compile(
     "area|base|br|col|dd|dt|embed|hr|img|input|li|link|meta|option|p|param|source|t[dhr]|track|wbr"
 )
+# What servers head their error pages with, and those who keep programs out; longer pages may be on just that.
+_LONGEST_ERROR = 1_000
+_PHRASES = (
+    "bad request|unauthorized|forbidden|(?:page |file |document |url )?(?:was )?not found|gone|too many requests|"
+    "(?:internal )?(?:server )?error|bad gateway|(?:service )?(?:temporarily )?unavailable|gateway time-?out"
+)
+_ERROR = re.compile(
+    rf"(?:http )?(?:status |error )?[45]\d\d\W+(?:{_PHRASES})|(?:http )?(?:status|error)\W+[45]\d\d|"
+    rf"(?:[45]\d\d\W+)?(?:{_PHRASES})|access (?:is )?denied|just a moment|attention required\b.{{0,40}}|"
+    "an (?:unexpected )?error (?:has )?occurred",
+    re.IGNORECASE,
+)
 
 
 class PageText(NamedTuple):
@@ -55,6 +67,19 @@ def html_text(html: str) -> PageText:
 def plain_text(text: str) -> str:
     """Lines without empty ones, white space inside as single spaces."""
     return _lines(text.replace("\x00", " ").splitlines())
+
+
+def error_heading(title: str, text: str) -> str | None:
+    """What a short page is headed with, if that is the name of an error; some servers send it as if all were well.
+
+    Args:
+        title: The page's title.
+        text: Its text.
+    """
+    if len(text) > _LONGEST_ERROR:
+        return None
+    headings = (title, text.partition("\n")[0])
+    return next((one for one in headings if _ERROR.fullmatch(one.strip(" .!…-|:"))), None)
 
 
 def _lines(pieces: Iterable[str]) -> str:

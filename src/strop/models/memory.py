@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 from strop.models.locate import LocatedModel
 from strop.models.weight_files import TensorInfo
 from strop.recipe.sections import Adapter, Recipe, Stage
+from strop.text.packs import MAX_ANSWER_TOKENS, PASS_TOKENS
 
 GIB = 2**30
 FLOAT32_BYTES = 4
@@ -90,6 +91,7 @@ class _Conditions:
     n_labels: int
     half_precision: bool
     on_cpu: bool
+    writes: bool
 
 
 def plan_memory(
@@ -108,7 +110,7 @@ def plan_memory(
         located: The model.
         recipe: What is asked for.
         longest_tokens: The longest window, special tokens included.
-        n_labels: How many classes there are.
+        n_labels: How many classes there are; 0 for a model that writes.
         available_gib: What is free where the model will run; None if unknown.
         half_precision: Whether matrix products run in 16 bits. Without a value: what `model.precision` says, and for
             `auto` the larger figure, that of 32 bits.
@@ -119,7 +121,7 @@ def plan_memory(
     """
     if half_precision is None:
         half_precision = recipe.model.precision in ("bfloat16", "float16")
-    given = _Conditions(located, longest_tokens, n_labels, half_precision, on_cpu)
+    given = _Conditions(located, longest_tokens, n_labels, half_precision, on_cpu, recipe.task == "answer")
     plan = _plan(given, recipe, available_gib)
     if plan.fits:
         return plan
@@ -147,22 +149,22 @@ def _plan_stage(given: _Conditions, recipe: Recipe, stage: Stage, available_gib:
     )
 
 
-def _body(located: LocatedModel) -> Iterator[tuple[str, TensorInfo]]:
-    """Weights of the model without the matrix that predicts words, which a classifier does not load."""
-    for name, tensor in located.tensors.items():
-        if tensor.is_floating_point and not name.startswith(OUTPUT_MATRICES):
+def _body(given: _Conditions) -> Iterator[tuple[str, TensorInfo]]:
+    """Weights of the model; the matrix that predicts words only where the model writes: a classifier has none."""
+    for name, tensor in given.located.tensors.items():
+        if tensor.is_floating_point and (given.writes or not name.startswith(OUTPUT_MATRICES)):
             yield name, tensor
 
 
-def _matrices(located: LocatedModel) -> Iterator[tuple[str, TensorInfo]]:
+def _matrices(given: _Conditions) -> Iterator[tuple[str, TensorInfo]]:
     """Matrices of the layers: what adapters are put on and what is held in 4 bits."""
-    for name, tensor in _body(located):
+    for name, tensor in _body(given):
         if len(tensor.shape) == 2 and LAYER_NUMBER.search(name):
             yield name, tensor
 
 
-def _adapted(located: LocatedModel, adapter: Adapter) -> Iterator[TensorInfo]:
-    for name, tensor in _matrices(located):
+def _adapted(given: _Conditions, adapter: Adapter) -> Iterator[TensorInfo]:
+    for name, tensor in _matrices(given):
         targets = adapter.target_modules
         if targets == "all-linear" or any(f".{name}".endswith(f".{target}.weight") for target in targets):
             yield tensor
@@ -174,7 +176,7 @@ def _n_added(given: _Conditions, recipe: Recipe) -> int:
     adapter = recipe.model.adapter
     if adapter is None:
         return head
-    return head + sum(adapter.rank * sum(tensor.shape) for tensor in _adapted(given.located, adapter))
+    return head + sum(adapter.rank * sum(tensor.shape) for tensor in _adapted(given, adapter))
 
 
 def _n_trained(given: _Conditions, recipe: Recipe, stage: Stage) -> int:
@@ -184,13 +186,13 @@ def _n_trained(given: _Conditions, recipe: Recipe, stage: Stage) -> int:
     added = _n_added(given, recipe)
     if stage.trainable == "adapter":
         return added
-    kept = (tensor for name, tensor in _body(given.located) if not any(part in name for part in stage.frozen))
+    kept = (tensor for name, tensor in _body(given) if not any(part in name for part in stage.frozen))
     return added + sum(tensor.n_elements for tensor in kept)
 
 
 def _weights_bytes(given: _Conditions, recipe: Recipe, stage: Stage) -> float:
-    n_all = sum(tensor.n_elements for _, tensor in _body(given.located))
-    n_matrices = sum(tensor.n_elements for _, tensor in _matrices(given.located))
+    n_all = sum(tensor.n_elements for _, tensor in _body(given))
+    n_matrices = sum(tensor.n_elements for _, tensor in _matrices(given))
     adapter = recipe.model.adapter
     if adapter is not None:
         each = 2 if given.half_precision else FLOAT32_BYTES
@@ -205,6 +207,9 @@ def _activation_bytes(given: _Conditions, recipe: Recipe, stage: Stage) -> float
     n_layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 1)
     hidden = int(config.get("hidden_size") or config.get("n_embd") or 0)
     n_tokens = stage.batch_size * given.longest_tokens
+    if given.writes:
+        # Rows of a step go through the model in passes of so many tokens, padding included.
+        n_tokens = min(n_tokens, max(given.longest_tokens, PASS_TOKENS["cpu" if given.on_cpu else "cuda"]))
     layer = n_tokens * _bytes_per_token(given, recipe, n_layers, hidden) + _score_bytes(given, recipe, stage)
     # Embeddings, the last states and their gradients.
     ends = n_tokens * FLOAT32_BYTES * hidden * 4
@@ -239,7 +244,7 @@ def _bytes_per_token(given: _Conditions, recipe: Recipe, n_layers: int, hidden: 
         states = number * (2 * hidden + 2 * queries + 2 * keys + (4 if is_gated else 2) * inner)
         return states + FLOAT32_BYTES * (2 if is_rms else 1) * norms * hidden + dropout
     states = number * (2 * queries + 2 * keys + (3 if is_gated else 1) * inner)
-    inputs = sum(tensor.shape[1] for tensor in _adapted(given.located, adapter)) / n_layers
+    inputs = sum(tensor.shape[1] for tensor in _adapted(given, adapter)) / n_layers
     mask = (FLOAT32_BYTES if given.on_cpu else 1) if adapter.dropout else 0
     return states + FLOAT32_BYTES * norms * hidden + dropout + inputs * (number + mask)
 
@@ -262,7 +267,14 @@ def _hidden_dropout(given: _Conditions, recipe: Recipe) -> float:
 
 
 def _logit_bytes(given: _Conditions, recipe: Recipe, stage: Stage) -> float:
-    """The native head of a causal model scores every token before it takes the last one's logits."""
+    """The native head of a causal model scores every token before it takes the last one's logits.
+
+    A model that writes has logits of answer tokens alone, over all its words: as they come, in float32, and their
+    gradient.
+    """
+    if given.writes:
+        words = int(given.located.text_config.get("vocab_size") or 0)
+        return 3.0 * FLOAT32_BYTES * min(MAX_ANSWER_TOKENS, stage.batch_size * given.longest_tokens) * words
     pooling = given.located.declared_pooling if recipe.model.pooling == "auto" else recipe.model.pooling
     scores_every_token = given.located.is_causal and pooling in (None, "native")
     n_scored = stage.batch_size * (given.longest_tokens if scores_every_token else 1)

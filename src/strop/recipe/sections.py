@@ -102,8 +102,8 @@ class TextPart(Section):
     """How much of a text column is read where the columns share the length, and which segment it is."""
 
     share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """Share of the length; columns without a share are read whole, before the others. Room that a column leaves unused
-    passes on to the others."""
+    """Share of the length; columns without a share are read whole, before the others, as long as those keep a quarter
+    of the length. Room that a column leaves unused passes on to the others."""
     keep: Literal["head", "tail", "middle", "ends"] = "ends"
     """Which tokens of a longer text stay: its beginning, its end, its middle, or both its ends."""
     segment: Literal[0, 1] | None = None

@@ -8,6 +8,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from strop import __version__
+from strop.metrics.answer_failures import FAILURES
+from strop.recipe.answer import Cleaning
 from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
 from strop.reporting import sentences, tables
@@ -24,7 +26,10 @@ HUB_METRICS = {
     "auroc": "roc_auc",
     "spearman": "spearmanr",
     "pearson": "pearsonr",
+    "rouge_l": "rouge",
 }
+PIPELINES = {"classify": "text-classification", "regress": "text-classification", "answer": "text-generation"}
+TAGS = {"classify": "text-classification", "regress": "text-regression", "answer": "question-answering"}
 
 
 def write_card(folder: RunFolder) -> Path:
@@ -58,7 +63,8 @@ def write_card(folder: RunFolder) -> Path:
         number=sentences.number,
         differences_lines=sentences.differences_lines,
     )
-    write_text(folder.card, environment.get_template("card.md.j2").render(_context(material)))
+    template = environment.get_template("answer_card.md.j2" if material.answers_in_words else "card.md.j2")
+    write_text(folder.card, template.render(_context(material)))
     return folder.card
 
 
@@ -88,9 +94,11 @@ def _context(material: Material) -> dict[str, Any]:
         "split": tables.split_table(material),
         "making": making_facts(material),
         "pooling": pooling,
+        "cleans": recipe.answer is not None and recipe.answer.cleaning != Cleaning(),
         "loads_with_peft": recipe.model.adapter is not None,
         # What a network for values gives are logits, which its reader has to stretch over the targets' ranges.
-        "loads_plainly": recipe.model.adapter is None
+        "loads_plainly": not material.answers_in_words
+        and recipe.model.adapter is None
         and pooling == "native"
         and recipe.split.folds is None
         and not material.predicts_values,
@@ -120,15 +128,16 @@ def _front_matter(material: Material) -> dict[str, Any]:
     matter: dict[str, Any] = {} if base is None else {"base_model": base}
     matter |= {
         "library_name": "peft" if recipe.model.adapter is not None else "transformers",
-        "pipeline_tag": "text-classification",
+        "pipeline_tag": PIPELINES[recipe.task],
         "tags": [
-            "text-regression" if material.predicts_values else "text-classification",
+            TAGS[recipe.task],
             "strop",
             *(["lora"] if recipe.model.adapter is not None else []),
         ],
     }
     if headline is not None:
-        metrics = [*headline.model.metrics.values()]
+        # How answers fail is no metric that the hub knows.
+        metrics = [score for name, score in headline.model.metrics.items() if name not in FAILURES]
         matter["metrics"] = sorted({HUB_METRICS.get(score.metric, score.metric) for score in metrics})
         results = [
             {
@@ -138,8 +147,7 @@ def _front_matter(material: Material) -> dict[str, Any]:
             }
             for score in metrics
         ]
-        name = "Text regression" if material.predicts_values else "Text classification"
-        task = {"type": "text-classification", "name": name}
+        task = {"type": PIPELINES[recipe.task], "name": TAGS[recipe.task].replace("-", " ").capitalize()}
         data = {"type": "private", "name": f"{recipe.name}, {headline.part}"}
         matter["model-index"] = [
             {"name": recipe.name, "results": [{"task": task, "dataset": data, "metrics": results}]}

@@ -18,7 +18,7 @@ def audit_facts(material: Material) -> list[Fact]:
     ordered = sorted(audit.n_rows_by_part.items(), key=lambda part: part[0] == "test")
     parts = ", ".join(f"{part} {count(n_rows)}" for part, n_rows in ordered)
     facts = [Fact("Rows", count(audit.n_rows), parts), *_duplicate_facts(audit.duplicates, audit.n_rows)]
-    if not material.predicts_values:
+    if material.recipe.task == "classify":
         rows = counted(audit.n_conflicting_rows, "row") if audit.n_conflicting_texts else ""
         facts.append(Fact("Texts with more than one label", count(audit.n_conflicting_texts), rows))
     facts.append(Fact("Texts in a wrong encoding, suspected", count(audit.n_misread_rows)))

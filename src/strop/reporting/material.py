@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from strop.inference.cleaning import clean_answers
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
+from strop.records.answers import Answers
 from strop.records.audit import Audit
 from strop.records.dataset import Dataset
 from strop.records.files import read_json
@@ -15,6 +17,10 @@ from strop.records.run_folder import TEXTS_READ, RunFolder
 from strop.records.scores import Against, Difference, Scores
 from strop.records.split import Split
 from strop.reporting.history import StageHistory, read_histories
+
+Said = TypeVar("Said", Predictions, Answers)
+# Where `strop decode` leaves the scores of the decodings it compared.
+DECODINGS = "decodings.json"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,9 @@ class Material:
         histories: Training, one entry a stage and fold.
         texts_read: What the model read of rows that are not sealed, by id, where that is more than stands in `dataset`.
         against: How the run compares with others, where the report was asked to show that.
+        written: The model's answers in words to rows that are not sealed and that it was not trained on, as it wrote
+            them.
+        decodings: Scores of the decodings that were compared: of the recipe's as the model, of the others as baselines.
     """
 
     folder: RunFolder
@@ -50,11 +59,26 @@ class Material:
     histories: tuple[StageHistory, ...]
     against: tuple[Against, ...] = ()
     texts_read: Mapping[str, str] = field(default_factory=dict)
+    written: Answers | None = None
+    decodings: Scores | None = None
 
     @property
     def predicts_values(self) -> bool:
         """Whether numbers are predicted rather than labels."""
         return self.recipe.task == "regress"
+
+    @property
+    def answers_in_words(self) -> bool:
+        """Whether the model writes its answers."""
+        return self.recipe.task == "answer"
+
+    @property
+    def answers(self) -> Answers | None:
+        """The answers as they are judged: after the recipe's cleaning."""
+        answering = self.recipe.answer
+        if self.written is None or answering is None:
+            return self.written
+        return clean_answers(self.written, answering.cleaning)[0]
 
     @property
     def headline(self) -> Scores | None:
@@ -84,6 +108,7 @@ def read_material(folder: RunFolder) -> Material:
     split = Split.load(folder.split) if (folder.split / "split.json").exists() else None
     dataset = _read_open_rows(folder, split)
     openings = tuple(folder.ledger.openings())
+    writes = recipe.task == "answer"
     return Material(
         folder=folder,
         recipe=recipe,
@@ -94,10 +119,12 @@ def read_material(folder: RunFolder) -> Material:
         split=split,
         audit=Audit.load(folder.audit) if folder.audit.exists() else None,
         scores=_read_scores(folder, test_was_opened=bool(openings)),
-        predictions=_read_open_predictions(folder, dataset),
+        predictions=None if writes else _read_open(folder, dataset, Predictions),
         histories=read_histories(folder, recipe, about),
         against=_read_against(folder),
         texts_read={} if recipe.evidence is None else _read_texts(folder, dataset),
+        written=_read_open(folder, dataset, Answers) if writes else None,
+        decodings=Scores.load(folder.path / DECODINGS) if (folder.path / DECODINGS).exists() else None,
     )
 
 
@@ -132,12 +159,12 @@ def _read_open_rows(folder: RunFolder, split: Split | None) -> Dataset | None:
     return dataset.take([at for at, row_id in enumerate(dataset.ids.tolist()) if row_id not in sealed])
 
 
-def _read_open_predictions(folder: RunFolder, dataset: Dataset | None) -> Predictions | None:
-    """Predictions of rows whose labels may be shown: held out from training, and not of the test part."""
+def _read_open(folder: RunFolder, dataset: Dataset | None, kind: type[Said]) -> Said | None:
+    """What the model said of rows whose truth may be shown: held out from training, and not of the test part."""
     path = folder.predictions / "model.arrow"
     if dataset is None or not path.exists():
         return None
     known = set(dataset.ids.tolist())
-    predictions = Predictions.load(path)
-    pairs = enumerate(zip(predictions.ids.tolist(), predictions.seen_R.tolist(), strict=True))
-    return predictions.take([at for at, (row_id, seen) in pairs if row_id in known and not seen])
+    said = kind.load(path)
+    pairs = enumerate(zip(said.ids.tolist(), said.seen_R.tolist(), strict=True))
+    return said.take([at for at, (row_id, seen) in pairs if row_id in known and not seen])

@@ -22,7 +22,7 @@ def audit_view(audit: Audit) -> RenderableType:
         title += f"; labels of the {count(audit.n_labelled_rows)} rows that are not sealed"
     elif audit.targets:
         title += "; targets of the rows that are not sealed"
-    table = _labels(audit) if audit.labels else _targets(audit)
+    tables = [_labels(audit)] if audit.labels else [_targets(audit)] if audit.targets else []
     facts = [
         f"always answering '{audit.labels[0].label}' is right on {audit.majority_accuracy:.1%} of these rows"
         if audit.majority_accuracy is not None
@@ -39,7 +39,7 @@ def audit_view(audit: Audit) -> RenderableType:
     if audit.groups is not None:
         facts.append(f"{count(audit.groups.n_groups)} groups, the largest of {count(audit.groups.n_rows_largest)} rows")
     # A title of the table itself would be folded to the width of the labels.
-    return Group(Text(title, style="table.title"), table, *(Text(f"  {fact}") for fact in facts if fact))
+    return Group(Text(title, style="table.title"), *tables, *(Text(f"  {fact}") for fact in facts if fact))
 
 
 def _labels(audit: Audit) -> Table:
@@ -54,7 +54,7 @@ def _labels(audit: Audit) -> Table:
 
 def _targets(audit: Audit) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("target")
+    table.add_column("target", overflow="fold", min_width=12)
     for name in ("rows", "lowest", "mean", "highest", "values", "most frequent"):
         table.add_column(name, justify="right")
     for one in audit.targets:

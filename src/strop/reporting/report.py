@@ -11,13 +11,14 @@ from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
 from strop.records.scores import SystemScores
 from strop.reporting import sentences, strips, tables
+from strop.reporting.answer_report import ANSWER_SECTIONS, answer_context, answer_curves
 from strop.reporting.data_facts import audit_facts, coverage, misread_rows
 from strop.reporting.facts import making_facts
 from strop.reporting.figures import reliability_figure, training_figure
 from strop.reporting.judged import judged_baselines, judged_treatments, judgement_alone
 from strop.reporting.material import Material, read_material
 from strop.reporting.reliability import reliability
-from strop.reporting.rows import MOST_CONFLICTS, ShownError, conflicts, worst_errors
+from strop.reporting.rows import MOST_CONFLICTS, ShownError, conflicts, shown_text, worst_errors
 from strop.reporting.stage_gains import stage_gains
 from strop.reporting.value_figures import value_figures
 from strop.reporting.value_rows import largest_errors
@@ -119,6 +120,7 @@ def _environment() -> Environment:
         confusion_cells=tables.confusion_cells,
         tick=lambda value: f"{value:g}".replace("-", sentences.MINUS),
         f1_of=_f1_of,
+        shown_text=shown_text,
     )
     return environment
 
@@ -149,13 +151,21 @@ def _context(material: Material) -> dict[str, Any]:
         "making": making_facts(material),
         "times": tables.stations(material.about),
         "recipe_yaml": material.folder.recipe.read_text(encoding="utf-8-sig"),
-        **(_values(material) if material.predicts_values else _calibration(material)),
+        **_of_task(material),
     }
+
+
+def _of_task(material: Material) -> dict[str, Any]:
+    """What only runs of this task show."""
+    if material.answers_in_words:
+        primary = material.recipe.evaluation.primary_metric
+        return {**answer_context(material), "stage_gains": stage_gains(material.histories, primary)}
+    return _values(material) if material.predicts_values else _calibration(material)
 
 
 def _sections(material: Material) -> tuple[tuple[str, str], ...]:
     """The report's sections; other runs have one where the report was asked to show them."""
-    sections = VALUE_SECTIONS if material.predicts_values else SECTIONS
+    sections = {"classify": SECTIONS, "regress": VALUE_SECTIONS, "answer": ANSWER_SECTIONS}[material.recipe.task]
     before = next(at for at, (name, _) in enumerate(sections) if name == "data")
     against = (("against", "Against other runs"),) if material.against else ()
     return (*sections[:before], *against, *sections[before:])
@@ -195,7 +205,10 @@ def _model_line(material: Material) -> str:
 
 def _curves(material: Material) -> list[tuple[Any, Markup]]:
     primary = material.recipe.evaluation.primary_metric
-    return [(one, training_figure(one, primary, f"training-{one.fold}-{one.number}")) for one in material.histories]
+    return [
+        (one, training_figure(one, primary, f"training-{one.fold}-{one.number}") + answer_curves(material, one))
+        for one in material.histories
+    ]
 
 
 def _calibration(material: Material) -> dict[str, Any]:

@@ -23,6 +23,10 @@ METRIC_NAMES = {
     "spearman": "Spearman correlation",
     "pearson": "Pearson correlation",
     "mae": "Mean absolute error",
+    "rouge_l": "ROUGE-L",
+    "ended": "Ended by the model",
+    "empty": "Empty answers",
+    "repeated": "Answers in a loop",
 }
 SYSTEM_NAMES = {
     "model": "Fine-tuned model",
@@ -32,6 +36,8 @@ SYSTEM_NAMES = {
     "mean": "Mean value",
     "tfidf_ridge": "TF-IDF ridge",
     "metadata_ridge": "Metadata ridge",
+    "zero_shot": "Zero-shot",
+    "few_shot": "Few-shot",
 }
 SYSTEMS_IN_A_SENTENCE = {
     "majority": "the majority class",
@@ -39,8 +45,15 @@ SYSTEMS_IN_A_SENTENCE = {
     "mean": "the mean value",
     "tfidf_ridge": "the TF-IDF ridge",
     "metadata_ridge": "the metadata ridge",
+    "zero_shot": "the untrained model without examples",
+    "few_shot": "the untrained model with examples",
 }
-TREATMENT_NAMES = {"snapped": "snapped to each target's grid of values"}
+TREATMENT_NAMES = {
+    "snapped": "snapped to each target's grid of values",
+    "uncleaned": "before the cleaning of answers",
+    "voted": "by a vote over candidates",
+}
+UNTREATED = {"uncleaned": "the answers after it", "voted": "the answers that stand first"}
 PART_NAMES = {
     "validation": "the validation part",
     "test": "the test part",
@@ -56,7 +69,7 @@ def metric_name(metric: str) -> str:
 
 def system_name(system: str) -> str:
     """What a reader sees for the model or a baseline."""
-    return SYSTEM_NAMES.get(system, system.replace("_", " ").replace("-", " ").capitalize())
+    return SYSTEM_NAMES.get(system, system)
 
 
 def treatment_name(treatment: str) -> str:
@@ -191,9 +204,10 @@ def differences_lines(scores: Scores) -> list[str]:
     ]
     for treated, gain in zip(scores.treated, judged_treatments(scores), strict=True):
         score = treated.scores.metrics[scores.primary]
+        untreated = UNTREATED.get(treated.treatment, "the model as it was")
         lines.append(
             f"{capitalized(treatment_name(treated.treatment))}, {metric_name(scores.primary)} {score_text(score)}: "
-            f"{judgement(gain, higher_is_better=higher)} the model as it was, {difference_text(gain.difference)}, "
+            f"{judgement(gain, higher_is_better=higher)} {untreated}, {difference_text(gain.difference)}, "
             f"{p_of(gain)}"
         )
     return lines

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from strop.metrics.answers import ANSWER_METRICS
 from strop.metrics.registry import METRICS
 from strop.metrics.regression import REGRESSION_METRICS
 from strop.reporting.history import StageHistory
@@ -41,7 +42,8 @@ def stage_gains(histories: Sequence[StageHistory], primary: str) -> list[StageGa
         histories: Of all folds.
         primary: The primary metric's name.
     """
-    sign = 1.0 if (METRICS.get(primary) or REGRESSION_METRICS[primary]).higher_is_better else -1.0
+    metric = METRICS.get(primary) or REGRESSION_METRICS.get(primary) or ANSWER_METRICS[primary]
+    sign = 1.0 if metric.higher_is_better else -1.0
     best: dict[str, dict[int, float]] = {}
     for history in histories:
         reached = best.setdefault(history.fold, {})

@@ -5,10 +5,22 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from strop.records.scores import Score, Scores
-from strop.reporting.sentences import count, differences_lines, metric_name, number, system_name, verdict
+from strop.metrics.answer_failures import FAILURES
+from strop.records.scores import Score, Scores, SystemScores
+from strop.reporting.answer_decodings import ranked_decodings
+from strop.reporting.sentences import (
+    count,
+    differences_lines,
+    metric_name,
+    number,
+    p_text,
+    percent,
+    signed,
+    system_name,
+    verdict,
+)
 
-__all__ = ["differences_lines", "scores_table", "verdict"]
+__all__ = ["decodings_table", "differences_lines", "scores_table", "verdict"]
 
 MOST_BASELINES_BESIDE = 3
 WIDEST_LABEL, NARROWEST_LABEL = 26, 12
@@ -35,6 +47,49 @@ def scores_table(scores: Scores) -> RenderableType:
     if left_out:
         shown.append(Text(f"Not shown for want of room: {', '.join(left_out)}.", style="dim"))
     return Group(*shown)
+
+
+def decodings_table(scores: Scores, own: str) -> RenderableType:
+    """Lay out compared decodings, best first: scores, shares that failed, and the lead over the recipe's own.
+
+    Args:
+        scores: Of the recipe's decoding as the model, of the others as baselines by name.
+        own: Name of the recipe's decoding.
+
+    Returns:
+        Something that `rich.console.Console.print` prints.
+    """
+    measures = [name for name in scores.model.metrics if name != scores.primary and name not in FAILURES]
+    title = f"Decodings on {scores.part}, {count(len(scores.ids))} rows, {scores.confidence:.0%} intervals"
+    headings = (metric_name(scores.primary), *(metric_name(name) for name in measures), "failed", "lead")
+    table = _table(title, "", *headings)
+    for one in ranked_decodings(scores, own):
+        metrics, style = one.scores.metrics, MODEL_STYLE if one.lead is None else ""
+        name = Text(one.name, style=style)
+        if one.lead is None:
+            name.append(" (the recipe's)", style="dim not bold")
+        lead = Text("")
+        if one.lead is not None:
+            lead = Text(f"{signed(one.lead.difference.value)}\n")
+            lead.append(f"{'clear' if one.lead.is_clear else 'not clear'}\n{p_text(one.lead.p_value)}", style="dim")
+        values = (number(metrics[measure].value) for measure in measures)
+        primary = _cell(metrics[scores.primary], "model" if one.lead is None else one.name)
+        table.add_row(name, primary, *values, percent(_failed(one.scores)), lead)
+    note = (
+        "Failed: not ended by the model, empty, or in a loop. "
+        "P-values are corrected after Holm; the best of several is flattered."
+    )
+    return Group(table, Text(note, style="dim"))
+
+
+def _failed(system: SystemScores) -> float:
+    """Share of the answers that failed in one way at least."""
+    ways = [[value == 1.0 for value in system.per_row[name]] for name in FAILURES]
+    turned = [failure.higher_is_better for failure in FAILURES.values()]
+    failed = [
+        any(is_so != is_turned for is_so, is_turned in zip(row, turned, strict=True)) for row in zip(*ways, strict=True)
+    ]
+    return sum(failed) / max(1, len(failed))
 
 
 def _table(title: str, first: str, *others: str) -> Table:

@@ -1,10 +1,10 @@
-"""Let runs, or their checkpoints, vote on labels, and judge every vote beside the voters; no model is loaded.
+"""Let runs, their folds, or checkpoints vote on labels, and judge every vote beside the voters; no model is loaded.
 
 Dimensions: S voters, R rows, L labels.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -29,13 +29,16 @@ from strop.records.predictions import Predictions
 from strop.records.scores import Difference, Scores
 from strop.reporting.sentences import difference_text, metric_name, part_name, score_text
 from strop.runs.judge import CHOSE_CHECKPOINT
-from strop.runs.run import Run
-from strop.runs.together import must_be_opened, named_runs, write_look
+from strop.runs.named_voters import Voter, named_voters
+from strop.runs.saved_ensemble import FILE, voters_as_json
+from strop.runs.together import must_be_opened, write_look
 from strop.runs.voters import Ballots, open_ballots, sealed_ballots
 
 How = Literal["soft", "calibrated", "hard", "weighted"]
 HOWS: tuple[How, ...] = get_args(How)
 BEST_CHOSEN_HERE = "the best single voter was chosen on these rows, which flatters it beside the votes"
+NAMED_CHECKPOINTS = "single checkpoints were named: if that was for their scores on these rows, it flatters the votes"
+FOLDS_VOTE_ON_TEST = "the folds of a run held out different rows: on these rows a run has one vote"
 
 
 @dataclass(frozen=True)
@@ -58,16 +61,22 @@ class Ensemble:
     """Voters and their votes.
 
     Attributes:
+        voters: The voters by name; with `of_folds` they stand for their folds on test rows.
         how: The vote that was asked for.
         best: The voter with the best primary score on the rows that are not sealed.
         weights: Weight of every voter in the weighted vote, not negative and with sum 1, fitted on all these rows.
+        temperatures: What divides every voter's logits in the calibrated vote, fitted on all these rows.
+        of_folds: Whether every fold of a run has a vote on test rows; a run's weight is shared evenly by its folds.
         held_out: The votes on rows that are not sealed.
         test: The votes on test rows, by weights and temperatures of the rows that are not sealed; None unless wanted.
     """
 
+    voters: Mapping[str, Voter]
     how: How
     best: str
     weights: Mapping[str, float]
+    temperatures: Mapping[str, float]
+    of_folds: bool
     held_out: Judged
     test: Judged | None = None
 
@@ -89,10 +98,16 @@ class Ensemble:
             "how": self.how,
             "best_voter": self.best,
             "weights": dict(self.weights),
+            "temperatures": dict(self.temperatures),
+            "temperature": self.scores.temperature,
+            "votes_by_fold": self.of_folds,
+            "labels": list(self.held_out.predictions[self.how].labels),
+            "voters": voters_as_json(self.voters, folder),
             "held_out": _votes_as_json(self.held_out, self.best),
             "test": None if self.test is None else _votes_as_json(self.test, self.best),
         }
-        write_json(folder / "ensemble.json", content)
+        # Written last: where it stands the others stand too.
+        write_json(folder / FILE, content)
 
     def lines(self, judged: Judged) -> list[str]:
         """Every vote and every voter in words, a line each."""
@@ -106,7 +121,12 @@ class Ensemble:
 
 
 def vote_run_folders(
-    paths: Sequence[Path], *, how: How = "soft", of_checkpoints: bool = False, on_test: bool = False
+    paths: Sequence[Path],
+    *,
+    how: How = "soft",
+    of_checkpoints: bool = False,
+    of_folds: bool = False,
+    on_test: bool = False,
 ) -> Ensemble:
     """Let runs vote on the rows that all of them held out.
 
@@ -115,29 +135,58 @@ def vote_run_folders(
     judged; temperatures and weights by cross-fitting.
 
     Args:
-        paths: Folders of finished runs of the task `classify`, at least two unless checkpoints vote.
+        paths: Finished runs of the task `classify`, single folds and checkpoints of them (see `named_voters`), at least
+            two unless checkpoints or folds vote.
         how: The vote that is saved, and judged beside every voter.
         of_checkpoints: Whether every evaluated checkpoint of a run's last stage votes instead of the chosen one.
+        of_folds: Whether on test rows every fold of a run votes by itself instead of their average.
         on_test: Whether the runs also vote on test rows, which must have been opened; it stands in their ledgers.
 
     Raises:
         RunError: Runs are not finished or cannot vote together, or a test part is sealed.
     """
-    runs = named_runs(paths, "ensemble", least=1)
-    if on_test and of_checkpoints:
-        must, do = "checkpoints vote on held-out rows alone, since they predicted no test rows", "leave one of them out"
-        raise RunError(Problem("strop ensemble", must, "--checkpoints and --on-test", do))
-    ballots = open_ballots(runs, of_checkpoints=of_checkpoints)
+    voters = named_voters(paths)
+    _must_be_possible(voters, of_checkpoints=of_checkpoints, of_folds=of_folds, on_test=on_test)
+    ballots = open_ballots(voters, of_checkpoints=of_checkpoints, least=1 if of_folds else 2)
+    runs = {voter.run.folder.path: voter.run for voter in voters.values()}
     if on_test:
         for run in runs.values():
             must_be_opened(run, "vote", "ensembled")
     recipe = next(iter(runs.values())).recipe
     best = _best_voter(ballots, recipe)
-    weights_S = fit_vote_weights(ballots.probabilities_SRL, ballots.target_R)
-    held_out = _judged_open(ballots, how, best, recipe)
-    test = _judged_test(runs, ballots, weights_S, how, best, held_out, recipe) if on_test else None
-    weights = dict(zip(ballots.predictions, weights_S.tolist(), strict=True))
-    return Ensemble(how, best, weights, held_out, test)
+    names = list(ballots.predictions)
+    weights = dict(zip(names, fit_vote_weights(ballots.probabilities_SRL, ballots.target_R).tolist(), strict=True))
+    temperatures = {
+        name: fit_temperature(one.outputs_RL, ballots.target_R) for name, one in ballots.predictions.items()
+    }
+    caveats = [CHOSE_CHECKPOINT, BEST_CHOSEN_HERE]
+    caveats += [NAMED_CHECKPOINTS] if any(voter.checkpoint for voter in voters.values()) else []
+    caveats += [FOLDS_VOTE_ON_TEST] if of_folds else []
+    held_out = _judged_open(ballots, how, best, recipe, tuple(caveats))
+    found = Ensemble(voters, how, best, weights, temperatures, of_folds, held_out)
+    if not on_test:
+        return found
+    write = (runs.values(), "ensemble", f"let {', '.join(voters)} vote")
+    return replace(found, test=_judged_test(found, recipe, lambda: write_look(*write)))
+
+
+def _must_be_possible(voters: Mapping[str, Voter], *, of_checkpoints: bool, of_folds: bool, on_test: bool) -> None:
+    """Check that what is asked for can be had of saved predictions.
+
+    Raises:
+        RunError: It cannot.
+    """
+    is_checkpoint = of_checkpoints or any(voter.checkpoint is not None for voter in voters.values())
+    if on_test and is_checkpoint:
+        must, do = "checkpoints vote on held-out rows alone, since they predicted no test rows", "leave one of them out"
+        raise RunError(Problem("strop ensemble", must, "checkpoints and --on-test", do))
+    if of_folds and not on_test:
+        must = "the folds of a run vote together on test rows alone: of the others each held out different ones"
+        do = "add --on-test, or name the same fold of several runs (RUN/folds/0 OTHER/folds/0)"
+        raise RunError(Problem("strop ensemble", must, "--folds without --on-test", do))
+    if of_folds and all(list(voter.by_folds()) == [name] for name, voter in voters.items()):
+        must, do = "a run must have folds that can vote", "leave --folds out, or fit with split.folds"
+        raise RunError(Problem("strop ensemble", must, f"none in {', '.join(voters)}", do))
 
 
 def _best_voter(ballots: Ballots, recipe: Recipe) -> str:
@@ -149,7 +198,7 @@ def _best_voter(ballots: Ballots, recipe: Recipe) -> str:
     return max(values, key=lambda name: values[name])
 
 
-def _judged_open(ballots: Ballots, how: How, best: str, recipe: Recipe) -> Judged:
+def _judged_open(ballots: Ballots, how: How, best: str, recipe: Recipe, caveats: tuple[str, ...]) -> Judged:
     target_R, group_R, seed = ballots.target_R, ballots.group_R, recipe.seed
     n_units = len(np.unique(np.arange(len(target_R)) if group_R is None else group_R))
     if n_units < 2:
@@ -162,42 +211,39 @@ def _judged_open(ballots: Ballots, how: How, best: str, recipe: Recipe) -> Judge
         ]
     )
     weighted_RL = cross_fitted_vote(ballots.probabilities_SRL, target_R, group_R=group_R, seed=seed)
-    votes = _votes(ballots, calibrated_SRL, weighted_RL)
+    votes = _votes(ballots, ballots.probabilities_SRL, calibrated_SRL, weighted_RL, list(ballots.predictions))
     part = "out of fold" if recipe.split.folds is not None else "validation"
     scores = {
-        one: _scores(vote, ballots, best, recipe, part, (CHOSE_CHECKPOINT, BEST_CHOSEN_HERE), is_asked=one == how)
-        for one, vote in votes.items()
+        one: _scores(vote, ballots, best, recipe, part, caveats, is_asked=one == how) for one, vote in votes.items()
     }
     return Judged(votes, scores)
 
 
-def _judged_test(
-    runs: Mapping[str, Run],
-    ballots: Ballots,
-    weights_S: NDArray[np.float64],
-    how: How,
-    best: str,
-    held_out: Judged,
-    recipe: Recipe,
-) -> Judged:
-    temperatures = {
-        name: fit_temperature(one.outputs_RL, ballots.target_R) for name, one in ballots.predictions.items()
-    }
-    sealed, calibrated = sealed_ballots(runs), sealed_ballots(runs, temperatures)
+def _judged_test(found: Ensemble, recipe: Recipe, write: Callable[[], None]) -> Judged:
+    """Votes on test rows; every voter, and with folds every run's average, stands beside them."""
+    by_folds = {name: voter.by_folds() if found.of_folds else {name: voter} for name, voter in found.voters.items()}
+    voters = {name: voter for folds in by_folds.values() for name, voter in folds.items()}
+    named_by = {name: of_whole for of_whole, folds in by_folds.items() for name in folds}
+    temperatures = {name: found.temperatures[of_whole] for name, of_whole in named_by.items()}
+    weights_S = np.array([found.weights[one] / len(by_folds[one]) for one in named_by.values()])
+    everyone = sealed_ballots({**found.voters, **voters})
+    probabilities_SRL = np.stack([everyone.predictions[name].probabilities_RL() for name in voters])
+    calibrated_SRL = sealed_ballots(voters, temperatures).probabilities_SRL
     # Written before anyone sees a score, so that no look goes unrecorded.
-    write_look(runs.values(), "ensemble", f"let {', '.join(runs)} vote")
-    votes = _votes(sealed, calibrated.probabilities_SRL, weighted_vote(sealed.probabilities_SRL, weights_S))
+    write()
+    weighted_RL = weighted_vote(probabilities_SRL, weights_S)
+    votes = _votes(everyone, probabilities_SRL, calibrated_SRL, weighted_RL, list(voters))
     caveats = ("the test parts had been opened before: choices made since may be fitted to them",)
     scores = {
         one: _scores(
             vote,
-            sealed,
-            best,
+            everyone,
+            found.best,
             recipe,
             "test",
             caveats,
-            is_asked=one == how,
-            temperature=held_out.scores[one].temperature,
+            is_asked=one == found.how,
+            temperature=found.held_out.scores[one].temperature,
         )
         for one, vote in votes.items()
     }
@@ -205,9 +251,13 @@ def _judged_test(
 
 
 def _votes(
-    ballots: Ballots, calibrated_SRL: NDArray[np.float64], weighted_RL: NDArray[np.float64]
+    ballots: Ballots,
+    probabilities_SRL: NDArray[np.float64],
+    calibrated_SRL: NDArray[np.float64],
+    weighted_RL: NDArray[np.float64],
+    voters: Sequence[str],
 ) -> dict[How, Predictions]:
-    first, probabilities_SRL = ballots.first, ballots.probabilities_SRL
+    first = ballots.first
     votes: dict[How, NDArray[np.float64]] = {
         "soft": soft_vote(probabilities_SRL),
         "calibrated": soft_vote(calibrated_SRL),
@@ -222,7 +272,7 @@ def _votes(
             part=first.part,
             seen_R=np.any([one.seen_R for one in ballots.predictions.values()], axis=0),
             fold_R=np.full(first.n_rows, -1, dtype=np.int64),
-            made_by={"system": f"{how} vote", "voters": ", ".join(ballots.predictions)},
+            made_by={"system": f"{how} vote", "voters": ", ".join(voters)},
         )
         for how, vote_RL in votes.items()
     }

@@ -1,7 +1,9 @@
 """The station that gives every row its evidence: fetch documents, cut them, index the passages, look up."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from strop.records.ledger import Entry
 from strop.records.run_folder import RunFolder
 from strop.text.tokenizer import TextTokenizer
 from strop.training.watch import Watcher
+
+ASK_AGAIN = "`strop evidence fetch RECIPE --again` asks again for what failed or was refused"
 
 
 def gather_evidence(
@@ -37,15 +41,19 @@ def gather_evidence(
     """
     evidence = _section(recipe)
     if evidence.retrieval is None:
-        return [RowEvidence(snippets=row) for row in _snippets(dataset)]
-    key = hashlib.sha256(f"{dataset.fingerprint}{evidence.model_dump_json(exclude={'prompt'})}".encode())
+        at_hand = [RowEvidence(snippets=row) for row in _snippets(dataset)]
+        folder.ledger.write_all(list(_rows_without(at_hand, dataset)))
+        return at_hand
+    key = hashlib.sha256(f"{dataset.fingerprint}{evidence.model_dump_json(exclude={'prompt', 'fetch'})}".encode())
     place = folder.evidence / key.hexdigest()[:16]
     if not (place / "found.arrow").exists():
         corpus, entries = gather_corpus(evidence, dataset, tokenizer, watcher)
         folder.ledger.write_all(list(entries))
         Retrieved.of(corpus, _search(recipe, corpus, dataset, watcher)).save(place)
     retrieved = Retrieved.load(place)
-    return [RowEvidence(row, retrieved.passages(at)) for at, row in enumerate(_snippets(dataset))]
+    found = [RowEvidence(row, retrieved.passages(at)) for at, row in enumerate(_snippets(dataset))]
+    folder.ledger.write_all(list(_rows_without(found, dataset)))
+    return found
 
 
 def evidence_at_hand(recipe: Recipe, dataset: Dataset) -> list[RowEvidence]:
@@ -82,6 +90,9 @@ def documents_at_hand(recipe: Recipe, dataset: Dataset) -> tuple[Entry, ...]:
     n_unknown = len(addresses) - len(stored)
     if evidence.fetch is not None:
         what += f"; {n_unknown} would be fetched"
+    n_could_be_had = sum(status in ("failed", "refused") for status in stored.values())
+    if n_could_be_had:
+        what += f"; {n_could_be_had} failed or were refused before: {ASK_AGAIN}"
     return (Entry("note", "evidence", what),)
 
 
@@ -90,17 +101,22 @@ def evidence_of_new_rows(
 ) -> list[RowEvidence]:
     """The evidence of new rows: their own snippets, and passages of their documents and of those of the run.
 
+    A row for which there is nothing is judged by its own text. What there is to say stands in the run's ledger.
+
     Raises:
         DataError: Documents are missing and the recipe says to stop.
     """
     evidence = _section(recipe)
     if evidence.retrieval is None:
         return [RowEvidence(snippets=row) for row in _snippets(rows)]
-    corpus, _ = gather_corpus(evidence, rows, tokenizer, watcher)
+    corpus, entries = _passages(evidence, rows, tokenizer, watcher)
+    # A finished run may lie where nobody may write; its answers are wanted all the same.
+    if os.access(folder.ledger.path, os.W_OK):
+        folder.ledger.write_all([replace(entry, station="prediction") for entry in entries])
     if evidence.retrieval.source == "all":
-        known = next((Retrieved.load(place).corpus for place in folder.evidence.iterdir() if _is_whole(place)), ())
+        known = next((Retrieved.load(place).corpus for place in folder.evidence.glob("*") if _is_whole(place)), ())
         corpus = list(dict.fromkeys([*known, *corpus]))
-    found = _search(recipe, corpus, rows, watcher)
+    found = _search(recipe, corpus, rows, watcher) if corpus else [[]] * rows.n_rows
     return [
         RowEvidence(snippets, tuple(one.passage for one in of_row))
         for snippets, of_row in zip(_snippets(rows), found, strict=True)
@@ -115,24 +131,33 @@ def gather_corpus(
     Raises:
         DataError: Documents are missing and the recipe says to stop, or there is no passage at all.
     """
-    if evidence.retrieval is not None and evidence.retrieval.corpus == "snippets":
-        corpus = list(dict.fromkeys(one for row in _snippets(dataset) for one in row))
-        entries: tuple[Entry, ...] = ()
-    else:
-        documents, entries = _documents(evidence, dataset, watcher)
-        watcher.station_began("cutting documents into passages")
-        from strop.evidence.passages import cut_passages
-
-        corpus = list(dict.fromkeys(cut_passages(documents, evidence.passages, tokenizer)))
+    corpus, entries = _passages(evidence, dataset, tokenizer, watcher)
     if not corpus:
+        reasons = "; ".join(entry.what for entry in entries)
         problem = Problem(
             where="evidence.retrieval",
             must="there must be passages to search",
-            came="none: no document of these rows has text" if entries else "no row has documents or snippets",
-            do="fetch the documents (evidence.fetch, or `strop evidence fetch`), or remove evidence.retrieval",
+            came=f"none: {reasons}" if entries else "no row has documents or snippets",
+            do=f"fetch the documents (evidence.fetch, or `strop evidence fetch`; {ASK_AGAIN}), or remove "
+            "evidence.retrieval",
         )
         raise DataError(problem)
     return corpus, entries
+
+
+def _passages(
+    evidence: Evidence, dataset: Dataset, tokenizer: TextTokenizer, watcher: Watcher
+) -> tuple[list[Passage], tuple[Entry, ...]]:
+    """As `gather_corpus`, be there passages or none."""
+    if evidence.retrieval is not None and evidence.retrieval.corpus == "snippets":
+        return list(dict.fromkeys(one for row in _snippets(dataset) for one in row)), ()
+    documents, entries = _documents(evidence, dataset, watcher)
+    if not documents:
+        return [], entries
+    watcher.station_began("cutting documents into passages")
+    from strop.evidence.passages import cut_passages
+
+    return list(dict.fromkeys(cut_passages(documents, evidence.passages, tokenizer))), entries
 
 
 def _section(recipe: Recipe) -> Evidence:
@@ -176,19 +201,42 @@ def _documents(evidence: Evidence, dataset: Dataset, watcher: Watcher) -> tuple[
             check_failures(summary, evidence.fetch)
             mended = tuple(Entry("cleaned", "evidence", f"{one}: {note}") for one, note in summary.notes.items())
         stored = store.get_many(addresses)
-    without = [address for address in addresses if address not in stored or not stored[address].text]
     documents = [stored[address] for address in addresses if address in stored]
+    entries = (*mended, *_without_text(addresses, stored), *_left_out(documents, evidence))
+    return documents, entries
+
+
+def _without_text(addresses: Sequence[str], stored: Mapping[str, Document]) -> Iterator[Entry]:
+    """What the ledger says of documents without text: how many for which reason, and each with its own."""
+    without = [address for address in addresses if address not in stored or not stored[address].text]
     if not without:
-        return documents, mended
-    reasons: dict[str, int] = {}
-    for address in without:
-        reason = stored[address].status if address in stored else "not fetched"
-        reasons[reason] = reasons.get(reason, 0) + 1
+        return
+    counts = Counter(stored[one].status if one in stored else "not fetched" for one in without)
     what = f"{len(without)} of {len(addresses)} documents have no text: " + ", ".join(
-        f"{count} {reason}" for reason, count in sorted(reasons.items())
+        f"{count} {reason}" for reason, count in sorted(counts.items())
     )
     details = {one: stored[one].reason if one in stored else "not fetched" for one in without}
-    return documents, (*mended, Entry("note", "evidence", what, details={"documents": details}))
+    yield Entry("note", "evidence", what, details={"documents": details})
+
+
+def _left_out(documents: Sequence[Document], evidence: Evidence) -> Iterator[Entry]:
+    """What the ledger says of documents that were retracted."""
+    retracted = [one.address for one in documents if one.text and one.retracted]
+    if not retracted:
+        return
+    became = "are read all the same" if evidence.passages.keep_retracted else "are left out"
+    what = (
+        f"{len(retracted)} of {len(documents)} documents were retracted and {became} (evidence.passages.keep_retracted)"
+    )
+    yield Entry("note", "evidence", what, details={"documents": retracted})
+
+
+def _rows_without(found: Sequence[RowEvidence], dataset: Dataset) -> Iterator[Entry]:
+    """What the ledger says of rows that have neither snippets nor passages."""
+    ids = tuple(str(row_id) for row_id, of_row in zip(dataset.ids, found, strict=True) if not of_row.n_passages)
+    if ids:
+        what = f"{len(ids)} of {len(found)} rows have no evidence: they are judged by their own text"
+        yield Entry("note", "evidence", what, n_rows=len(ids), ids=ids)
 
 
 def _search(recipe: Recipe, corpus: Sequence[Passage], dataset: Dataset, watcher: Watcher) -> list[list[Found]]:

@@ -2,14 +2,18 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.data.read import NewRows
+from strop.data.read import NewRows, read_new_rows
 from strop.records.ledger import Entry
+from strop.records.predictions import Predictions
 from strop.runs.run import Run
+from strop.runs.saved_blend import SavedBlend
+from strop.runs.saved_ensemble import SavedEnsemble
 from strop.runs.treat import Treatments
 
 
@@ -24,39 +28,124 @@ def labelled_columns(
         rows_done: Told how many of how many windows are done.
 
     Returns:
-        The columns, and notes in words, which stand in the run's ledger too.
-        After the rows' own columns come `predicted` and `p_<label>`, or for every
-        target `predicted_<target>`, and where the run has folds the ends `low_<target>` and `high_<target>` of its
-        range and `snapped_<target>`.
+        The columns, and notes in words, which stand in the run's ledger too. After the rows' own columns come
+        `predicted` and `p_<label>`, or for every target `predicted_<target>`, and where the run has folds the ends
+        `low_<target>` and `high_<target>` of its range and `snapped_<target>`.
     """
-    answers = _values(run, new, rows_done) if run.recipe.task == "regress" else _labels(run, new, rows_done)
-    taken, notes = set(new.columns), _notes(run, new)
+    if run.recipe.task == "regress":
+        predictions = run.predict_rows(new.dataset, rows_done)
+        answers = _value_columns(
+            predictions.outputs_RL.astype(np.float64), predictions.labels, Treatments.load(run.folder.predictions)
+        )
+    else:
+        answers = _labels(run, new, rows_done)
+    notes = _notes(run, new)
+    _write_notes(run, notes)
+    return _beside(new.columns, answers), notes
+
+
+def blended_columns(
+    blend: SavedBlend, path: Path, *, encoding: str | None = None, rows_done: Callable[[int, int], None] | None = None
+) -> tuple[Mapping[str, Sequence[Any]], list[str]]:
+    """Predict new rows with every run of a blend, and put the blended values beside their own columns.
+
+    Args:
+        blend: A blend whose runs are there.
+        path: The file of new rows; it must have the columns that any of the runs reads.
+        encoding: Its text encoding, None to detect it.
+        rows_done: Told how many of how many windows are done, run by run.
+
+    Returns:
+        The columns, as `labelled_columns` gives them for a regression, and notes in words, which stand in the runs'
+        ledgers too.
+    """
+    recipes = {name: Run(folder).recipe for name, folder in blend.paths.items()}
+    # All are read before any model is run: a column that the last run needs is missed at once.
+    read = {
+        name: read_new_rows(path, recipe.data, normalize=recipe.text.normalize, encoding=encoding)
+        for name, recipe in recipes.items()
+    }
+    first = next(iter(read.values()))
+    values_RT, notes = np.zeros((first.dataset.n_rows, len(blend.targets))), []
+    for name, new in read.items():
+        # A run holds the models that it loaded: it is let go after its turn.
+        run = Run(blend.paths[name])
+        predicted = run.predict_rows(new.dataset, rows_done)
+        at = [predicted.labels.index(target) for target in blend.targets]
+        values_RT += blend.weights[name] * predicted.outputs_RL.astype(np.float64)[:, at]
+        of_run = _notes(run, new)
+        _write_notes(run, of_run)
+        notes += [note for note in of_run if note not in notes]
+    return _beside(first.columns, _value_columns(values_RT, blend.targets, blend.treatments)), notes
+
+
+def voted_columns(
+    ensemble: SavedEnsemble,
+    path: Path,
+    *,
+    encoding: str | None = None,
+    rows_done: Callable[[int, int], None] | None = None,
+) -> tuple[Mapping[str, Sequence[Any]], list[str]]:
+    """Let an ensemble vote on new rows, and put its answers beside their own columns.
+
+    Args:
+        ensemble: An ensemble whose runs are there.
+        path: The file of new rows; it must have the columns that any of the runs reads.
+        encoding: Its text encoding, None to detect it.
+        rows_done: Told how many of how many windows are done, model by model.
+
+    Returns:
+        The columns, as `labelled_columns` gives them for labels, and notes in words, which stand in the runs' ledgers
+        too.
+    """
+    read = {
+        folder: read_new_rows(path, run.recipe.data, normalize=run.recipe.text.normalize, encoding=encoding)
+        for folder, run in ensemble.runs.items()
+    }
+    voted = ensemble.predict_rows({folder: new.dataset for folder, new in read.items()}, rows_done)
+    notes: list[str] = []
+    for folder, run in ensemble.runs.items():
+        of_run = _notes(run, read[folder])
+        _write_notes(run, of_run)
+        notes += [note for note in of_run if note not in notes]
+    return _beside(next(iter(read.values())).columns, _label_columns(voted)), notes
+
+
+def _beside(own: Mapping[str, Sequence[Any]], answers: Mapping[str, list[Any]]) -> dict[str, Sequence[Any]]:
+    taken = set(own)
+    return {**own, **{_free(name, taken): values for name, values in answers.items()}}
+
+
+def _write_notes(run: Run, notes: Sequence[str]) -> None:
     # A finished run may lie where nobody may write; its answers are wanted all the same.
     if os.access(run.folder.ledger.path, os.W_OK):
         run.folder.ledger.write_all([Entry("note", "prediction", note) for note in notes])
-    return {**new.columns, **{_free(name, taken): values for name, values in answers.items()}}, notes
 
 
 def _labels(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
-    predictions = run.predict_rows(new.dataset, rows_done, calibrated=True)
+    return _label_columns(run.predict_rows(new.dataset, rows_done, calibrated=True))
+
+
+def _label_columns(predictions: Predictions) -> dict[str, list[Any]]:
+    """The likeliest label, and every label's probability."""
     probabilities_RL = predictions.probabilities_RL()
-    columns = {"predicted": predictions.best_R().tolist()}
+    columns: dict[str, list[Any]] = {"predicted": predictions.best_R().tolist()}
     for at, label in enumerate(predictions.labels):
         columns[f"p_{label}"] = _rounded(probabilities_RL[:, at])
     return columns
 
 
-def _values(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
-    predictions = run.predict_rows(new.dataset, rows_done)
-    values_RT = predictions.outputs_RL.astype(np.float64)
+def _value_columns(
+    values_RT: NDArray[np.float64], targets: Sequence[str], treatments: Treatments | None
+) -> dict[str, list[Any]]:
+    """Values, and what was fitted on out-of-fold predictions: the ends of ranges, and values on grids."""
     kinds = {"predicted": values_RT}
-    treatments = Treatments.load(run.folder)
     if treatments is not None:
         kinds["low"], kinds["high"] = treatments.ranges(values_RT)
         kinds |= {"snapped": treatments.snap(values_RT)} if treatments.grids else {}
     return {
         f"{kind}_{target}": _rounded(matrix_RT[:, at])
-        for at, target in enumerate(predictions.labels)
+        for at, target in enumerate(targets)
         for kind, matrix_RT in kinds.items()
     }
 
@@ -78,6 +167,7 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     n_blank = int(new.is_blank.sum())
     if n_blank:
         notes.append(f"rows without text: {n_blank}; the answer is the model's guess from nothing")
+    notes += _missing_parts(new) if run.recipe.text.parts is not None else []
     unseen = run.unseen_categories(new.dataset)
     if unseen is not None:
         notes.append(unseen.what)
@@ -86,4 +176,15 @@ def _notes(run: Run, new: NewRows) -> list[str]:
         if unknown:
             named = ", ".join(repr(label) for label in unknown[:5])
             notes.append(f"the label column holds labels the model does not know ({named}); it never predicts these")
+    return notes
+
+
+def _missing_parts(new: NewRows) -> list[str]:
+    """Text parts that rows with some text lack."""
+    notes = []
+    for name, texts in new.dataset.texts.items():
+        n_missing = sum(not text.strip() for text in texts[~new.is_blank])
+        if n_missing:
+            rows = f"{n_missing:,} of {len(texts):,} rows"
+            notes.append(f"the text part '{name}' is missing in {rows}; it is read as empty")
     return notes

@@ -15,6 +15,7 @@ from strop.data.read import read_dataset
 from strop.data.sealing import without_sealed_ids
 from strop.data.several import files_of
 from strop.data.split import make_split, must_learn_two_classes
+from strop.data.targets import targets_must_be_known
 from strop.errors import Problem, RunError
 from strop.evidence.prompt import RowEvidence
 from strop.models.locate import LocatedModel, locate_model
@@ -36,7 +37,7 @@ from strop.text.windows import check_length
 from strop.training.watch import Watcher
 
 # What a run may be continued with in another way: it has no influence on what is learnt.
-CHANGES_NOTHING = re.compile(r"report_to|stages\.\d+\.checkpoint_seconds")
+CHANGES_NOTHING = re.compile(r"report_to|stages\.\d+\.checkpoint_seconds|evidence\.fetch\..*")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".h5", ".onnx", ".msgpack", ".gguf")
 
 
@@ -144,6 +145,7 @@ def data_and_split(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> tuple
     result = make_split(read.dataset, recipe.split, recipe.seed)
     split = result.split
     must_learn_two_classes(read.dataset, split)
+    targets_must_be_known(read.dataset, split)
     folder.ledger.write_all(without_sealed_ids([*read.entries, *result.entries], split))
     folder.update_about(data_sha256=_file_digest(recipe.data.path), data_fingerprint=read.dataset.fingerprint)
     open_rows, sealed_rows = read.dataset.select(split.open_ids), read.dataset.select(split.test)

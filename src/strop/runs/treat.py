@@ -1,20 +1,23 @@
-"""Grids and ranges of a regression, fitted on its out-of-fold predictions; no model is loaded.
+"""Grids and ranges of a regression or of a blend, fitted on out-of-fold predictions; no model is loaded.
 
 Dimensions: R rows, T targets.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strop.data.tables import named
 from strop.ensembling.ranges import cross_fitted_coverage, fit_half_widths, ranges
 from strop.ensembling.snap import Grid, cross_fitted_snap, fit_grids, snap
 from strop.evaluation.intervals import numbers_of_groups
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset
 from strop.records.files import read_json, write_json
+from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 
@@ -54,8 +57,35 @@ class Treatments:
         """Predictions on the targets' grids, shape (R, T)."""
         return snap(self.grids, values_RT)
 
-    def save(self, folder: RunFolder) -> None:
-        """Write `predictions/treatments.json`."""
+    def entries(self) -> tuple[Entry, ...]:
+        """What the ledger says: how many targets have a grid, and how many true values the ranges held."""
+        entries = []
+        if self.grids:
+            gridded = [grid.target for grid in self.grids if grid.values]
+            what = (
+                f"{len(gridded)} of {len(self.targets)} targets are snapped to a grid that was fitted on out-of-fold "
+                f"predictions{': ' if gridded else ''}{named(gridded)}"
+            )
+            entries.append(Entry("note", "evaluation", what, details={"gridded": gridded}))
+        is_fitted_T = np.isfinite(self.half_widths_T)
+        without = [name for name, is_fitted in zip(self.targets, is_fitted_T, strict=True) if not is_fitted]
+        held_T = self.coverage_T[is_fitted_T]
+        what = f"Ranges that were fitted on other rows to hold {self.confidence:.0%} of the true values "
+        if len(held_T):
+            lowest = self.targets[int(np.flatnonzero(is_fitted_T)[held_T.argmin()])]
+            what += f"held {held_T.mean():.1%} in the mean over targets, the fewest of '{lowest}' ({held_T.min():.1%})"
+        else:
+            what += "could not be judged"
+        if without:
+            what += f"; there are too few rows for a range of {named(without)}"
+        coverage = {
+            name: None if np.isnan(value) else round(value, 4)
+            for name, value in zip(self.targets, self.coverage_T.tolist(), strict=True)
+        }
+        return (*entries, Entry("note", "evaluation", what, details={"coverage": coverage}))
+
+    def save(self, folder: Path) -> None:
+        """Write `treatments.json` into a folder."""
         # JSON has no infinity: a range without end is null.
         numbers = {
             name: [value if np.isfinite(value) else None for value in getattr(self, name).tolist()]
@@ -63,18 +93,18 @@ class Treatments:
         }
         grids = [grid.to_json() for grid in self.grids]
         content = {"targets": self.targets, "grids": grids, "confidence": self.confidence, **numbers}
-        write_json(folder.predictions / FILE, content)
+        write_json(folder / FILE, content)
 
     @classmethod
-    def load(cls, folder: RunFolder) -> Self | None:
-        """Read what `save` wrote; None where the run has none.
+    def load(cls, folder: Path) -> Self | None:
+        """Read what `save` wrote; None where the folder has none.
 
         Raises:
             RunError: The file is damaged.
         """
-        if not (folder.predictions / FILE).exists():
+        if not (folder / FILE).exists():
             return None
-        content = read_json(folder.predictions / FILE)
+        content = read_json(folder / FILE)
 
         def numbers(name: str, missing: float) -> Floats:
             return np.array([missing if value is None else value for value in content[name]], dtype=np.float64)
@@ -105,32 +135,60 @@ def treat_predictions(recipe: Recipe, dataset: Dataset, folder: RunFolder) -> No
         return
     model = Predictions.load(folder.predictions / "model.arrow")
     rows = dataset.select(model.ids)
-    target_RT, values_RT = rows.target_matrix(), model.outputs_RL.astype(np.float64)
-    group_R, confidence = numbers_of_groups(rows.groups), recipe.evaluation.confidence
-    low, high = recipe.data.target_range or (np.nanmin(target_RT, axis=0), np.nanmax(target_RT, axis=0))
-    n_targets = target_RT.shape[1]
-    treatments = Treatments(
-        targets=model.labels,
-        grids=fit_grids(target_RT, values_RT, model.labels, group_R=group_R, seed=recipe.seed)
-        if recipe.evaluation.snap
-        else (),
-        half_widths_T=fit_half_widths(target_RT, values_RT, confidence),
-        low_T=np.full(n_targets, low, dtype=np.float64),
-        high_T=np.full(n_targets, high, dtype=np.float64),
-        confidence=confidence,
-        coverage_T=cross_fitted_coverage(target_RT, values_RT, confidence, group_R=group_R, seed=recipe.seed),
-    )
+    target_RT, group_R = rows.target_matrix(), numbers_of_groups(rows.groups)
+    treatments = fit_treatments(recipe, model, target_RT, group_R)
     if recipe.evaluation.snap:
-        snapped_RT = cross_fitted_snap(target_RT, values_RT, group_R=group_R, seed=recipe.seed)
-        _save_snapped(model, snapped_RT, folder, "model-snapped.arrow")
+        snapped_RT = cross_fitted_snap(
+            target_RT, model.outputs_RL.astype(np.float64), group_R=group_R, seed=recipe.seed
+        )
+        snapped(model, snapped_RT).save(folder.predictions / "model-snapped.arrow")
         sealed = folder.predictions / "model.test.sealed.arrow"
         if sealed.exists():
             test = Predictions.load(sealed)
             snapped_RT = treatments.snap(test.outputs_RL.astype(np.float64))
-            _save_snapped(test, snapped_RT, folder, "model-snapped.test.sealed.arrow")
-    treatments.save(folder)
+            snapped(test, snapped_RT).save(folder.predictions / "model-snapped.test.sealed.arrow")
+    folder.ledger.write_all(treatments.entries())
+    treatments.save(folder.predictions)
 
 
-def _save_snapped(model: Predictions, snapped_RT: Floats, folder: RunFolder, name: str) -> None:
-    made_by = {**model.made_by, "treatment": "snapped"}
-    replace(model, outputs_RL=snapped_RT.astype(np.float32), made_by=made_by).save(folder.predictions / name)
+def fit_treatments(
+    recipe: Recipe, predictions: Predictions, target_RT: Floats, group_R: NDArray[np.int64] | None
+) -> Treatments:
+    """Fit grids, where the recipe asks for them, and ranges.
+
+    Args:
+        recipe: The recipe.
+        predictions: Values of rows that no model behind them was trained on.
+        target_RT: Their true values, NaN where missing.
+        group_R: Group number of every row, where rows come in groups.
+    """
+    values_RT, confidence, seed = predictions.outputs_RL.astype(np.float64), recipe.evaluation.confidence, recipe.seed
+    low_T, high_T = _ends(recipe, target_RT)
+    names = predictions.labels
+    return Treatments(
+        targets=names,
+        grids=fit_grids(target_RT, values_RT, names, group_R=group_R, seed=seed) if recipe.evaluation.snap else (),
+        half_widths_T=fit_half_widths(target_RT, values_RT, confidence),
+        low_T=low_T,
+        high_T=high_T,
+        confidence=confidence,
+        coverage_T=cross_fitted_coverage(target_RT, values_RT, confidence, group_R=group_R, seed=seed),
+    )
+
+
+def _ends(recipe: Recipe, target_RT: Floats) -> tuple[Floats, Floats]:
+    """The declared range, or the lowest and the highest value seen; without end where no value is seen."""
+    n_targets, declared = target_RT.shape[1], recipe.data.target_range
+    if declared is not None:
+        return np.full(n_targets, declared[0]), np.full(n_targets, declared[1])
+    is_known_RT = ~np.isnan(target_RT)
+    low_T = np.min(target_RT, axis=0, initial=np.inf, where=is_known_RT)
+    high_T = np.max(target_RT, axis=0, initial=-np.inf, where=is_known_RT)
+    is_seen_T = is_known_RT.any(axis=0)
+    return np.where(is_seen_T, low_T, -np.inf), np.where(is_seen_T, high_T, np.inf)
+
+
+def snapped(predictions: Predictions, snapped_RT: Floats) -> Predictions:
+    """The same predictions with the values on their grids, shape (R, T)."""
+    made_by = {**predictions.made_by, "treatment": "snapped"}
+    return replace(predictions, outputs_RL=snapped_RT.astype(np.float32), made_by=made_by)

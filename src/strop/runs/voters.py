@@ -1,6 +1,7 @@
-"""What the voters of an ensemble said: saved predictions of runs, or of the checkpoints of their last stage.
+"""What the voters of an ensemble said: saved predictions of runs, of single folds, and of checkpoints.
 
-A run with folds is one voter: its folds' models held out different rows, and on sealed rows their average votes.
+A run with folds is one voter on rows that are not sealed: its folds' models held out different ones of them. On sealed
+rows the average of its folds votes, or every fold by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from strop.records.dataset import Dataset, Strings
 from strop.records.predictions import Predictions
 from strop.records.split import Split
 from strop.runs.judge import must_be_finished
+from strop.runs.named_voters import Voter
 from strop.runs.run import Run
 
 _SAME_ROWS = (
@@ -62,45 +64,52 @@ class Ballots:
         return np.stack([one.probabilities_RL() for one in self.predictions.values()])
 
 
-def open_ballots(runs: Mapping[str, Run], *, of_checkpoints: bool = False) -> Ballots:
-    """What the voters said of rows that are not sealed.
+def open_ballots(voters: Mapping[str, Voter], *, of_checkpoints: bool = False, least: int = 2) -> Ballots:
+    """What the voters said of rows that are not sealed: those that all of them held out.
 
     Args:
-        runs: Finished runs by name.
+        voters: Of finished runs, by name.
         of_checkpoints: Whether every evaluated checkpoint of a run's last stage votes, instead of the chosen one.
+        least: How many voters there must be.
 
     Raises:
-        RunError: A run is not finished or predicts no labels, there is a single voter, or voters predicted other rows,
+        RunError: A run is not finished or predicts no labels, there are too few voters, or voters predicted other rows,
             know other labels or disagree on a row's true label.
     """
-    _must_be_classifiers(runs)
+    _must_be_classifiers({voter.name: voter.run for voter in voters.values()})
     predictions: dict[str, Predictions] = {}
     run_of: dict[str, Run] = {}
-    for name, run in runs.items():
-        voters = checkpoint_predictions(name, run) if of_checkpoints else {name: run.predictions}
-        predictions |= voters
-        run_of |= dict.fromkeys(voters, run)
-    if len(predictions) < 2:
+    for name, voter in voters.items():
+        is_whole = not voter.fold and voter.checkpoint is None
+        theirs = (
+            checkpoint_predictions(name, voter.run) if of_checkpoints and is_whole else {name: voter.of_open_rows()}
+        )
+        predictions |= theirs
+        run_of |= dict.fromkeys(theirs, voter.run)
+    if len(predictions) < least:
         must, do = "there must be at least two voters", "name another run, or let the checkpoints vote (--checkpoints)"
         raise RunError(Problem("strop ensemble", must, ", ".join(predictions), do))
+    if any(voter.fold for voter in voters.values()):
+        predictions = _on_shared_rows(predictions)
     return _ballots(predictions, {name: Dataset.load(run.folder.open_data) for name, run in run_of.items()})
 
 
-def sealed_ballots(runs: Mapping[str, Run], temperatures: Mapping[str, float] | None = None) -> Ballots:
-    """What runs said of their test rows.
+def sealed_ballots(voters: Mapping[str, Voter], temperatures: Mapping[str, float] | None = None) -> Ballots:
+    """What voters said of their test rows.
 
     Args:
-        runs: Finished runs by name, whose test parts were opened.
-        temperatures: By run, what divides its logits; with folds, those of every fold's model before they are averaged.
+        voters: Of finished runs whose test parts were opened, by name; none of them a checkpoint.
+        temperatures: By voter, what divides its logits; with folds, those of every fold's model before they are
+            averaged.
 
     Raises:
         RunError: As `open_ballots`; or a run has no test part.
     """
     predictions = {
-        name: _sealed_predictions(run, 1.0 if temperatures is None else temperatures[name])
-        for name, run in runs.items()
+        name: _sealed_predictions(voter, 1.0 if temperatures is None else temperatures[name])
+        for name, voter in voters.items()
     }
-    return _ballots(predictions, {name: Dataset.load(run.folder.sealed_data) for name, run in runs.items()})
+    return _ballots(predictions, {name: Dataset.load(voter.run.folder.sealed_data) for name, voter in voters.items()})
 
 
 def checkpoint_predictions(name: str, run: Run) -> dict[str, Predictions]:
@@ -142,14 +151,36 @@ def _must_be_classifiers(runs: Mapping[str, Run]) -> None:
         raise RunError(*(Problem(name, must, f"a run of the task '{runs[name].recipe.task}'", do) for name in others))
 
 
-def _sealed_predictions(run: Run, temperature: float) -> Predictions:
-    split = Split.load(run.folder.split)
+def _sealed_predictions(voter: Voter, temperature: float) -> Predictions:
+    split, folder = Split.load(voter.run.folder.split), voter.run.folder
     if len(split.test) == 0:
         must, do = "the run must have a test part", "leave --on-test out, or fit again with a test part"
-        raise RunError(Problem(str(run.folder.path), must, "no sealed rows", do))
-    place = run.folder.predictions / "folds"
-    by_fold = [Predictions.load(place / fold.name / "model.test.sealed.arrow") for fold in split.folds()]
+        raise RunError(Problem(str(folder.path), must, "no sealed rows", do))
+    folds = [voter.fold] if voter.fold else [fold.name for fold in split.folds()]
+    by_fold = [Predictions.load(folder.predictions / "folds" / fold / "model.test.sealed.arrow") for fold in folds]
     return average_folds(by_fold, {"system": "model"}, temperature=temperature)
+
+
+def _on_shared_rows(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """A single fold votes on the rows that it held out, and so does everyone beside it.
+
+    Raises:
+        RunError: There is no row that all voters held out.
+    """
+    held = set.intersection(*(set(one.ids.tolist()) for one in predictions.values()))
+    if not held:
+        problem = Problem(
+            where="strop ensemble",
+            must="there must be rows that all voters held out: a fold's model was trained on the rows of other folds",
+            came=f"none for {', '.join(predictions)}",
+            do="let the same fold of several runs vote (RUN/folds/0 OTHER/folds/0), or all folds on opened test rows "
+            "(--folds --on-test)",
+        )
+        raise RunError(problem)
+    return {
+        name: one.take([at for at, row_id in enumerate(one.ids.tolist()) if row_id in held])
+        for name, one in predictions.items()
+    }
 
 
 def _ballots(predictions: Mapping[str, Predictions], rows: Mapping[str, Dataset]) -> Ballots:

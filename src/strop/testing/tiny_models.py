@@ -25,7 +25,7 @@ NOISE_WORDS = ("the", "a", "my", "is", "please", "how", "today", "again", "왜",
 TINY_WORDS = (*(word for words in TOPIC_WORDS.values() for word in words), *NOISE_WORDS)
 N_POSITIONS = 512
 
-Architecture = Literal["llama", "gemma3", "qwen3"]
+Architecture = Literal["llama", "gemma3", "qwen3", "mistral"]
 
 
 def make_tiny_encoder(folder: Path, *, seed: int = 0, vocabulary: Sequence[str] = TINY_WORDS) -> Path:
@@ -56,16 +56,19 @@ def make_tiny_encoder(folder: Path, *, seed: int = 0, vocabulary: Sequence[str] 
     return _save(folder, BertModel, config, tokenizer, seed)
 
 
-def make_tiny_causal(folder: Path, architecture: Architecture = "llama", *, seed: int = 0) -> Path:
+def make_tiny_causal(
+    folder: Path, architecture: Architecture = "llama", *, seed: int = 0, sliding_window: int = 16
+) -> Path:
     """Write an untrained causal model of 2 layers and 32 dimensions, with a byte-level BPE tokenizer, to a folder.
 
-    The three families differ as the real ones do: llama has no padding token and an output matrix of its own, gemma3
-    has sliding attention, qwen3 puts no special token before a text.
+    The families differ as the real ones do: llama has no padding token and an output matrix of its own, gemma3 has
+    sliding attention in one of its layers and mistral in all, qwen3 puts no special token before a text.
 
     Args:
         folder: Where; created if need be.
         architecture: The family.
         seed: Draws the weights.
+        sliding_window: Tokens that sliding attention sees, in gemma3 and mistral.
 
     Returns:
         The folder.
@@ -75,6 +78,8 @@ def make_tiny_causal(folder: Path, architecture: Architecture = "llama", *, seed
         Gemma3TextConfig,
         LlamaConfig,
         LlamaForCausalLM,
+        MistralConfig,
+        MistralForCausalLM,
         Qwen3Config,
         Qwen3ForCausalLM,
     )
@@ -99,8 +104,11 @@ def make_tiny_causal(folder: Path, architecture: Architecture = "llama", *, seed
     if architecture == "qwen3":
         config = Qwen3Config(**shape, tie_word_embeddings=True)
         return _save(folder, Qwen3ForCausalLM, config, tokenizer, seed)
+    if architecture == "mistral":
+        mistral = MistralConfig(**shape, sliding_window=sliding_window)
+        return _save(folder, MistralForCausalLM, mistral, tokenizer, seed)
     layer_types = ["sliding_attention", "full_attention"]
-    gemma = Gemma3TextConfig(**shape, sliding_window=16, layer_types=layer_types, query_pre_attn_scalar=8)
+    gemma = Gemma3TextConfig(**shape, sliding_window=sliding_window, layer_types=layer_types, query_pre_attn_scalar=8)
     return _save(folder, Gemma3ForCausalLM, gemma, tokenizer, seed)
 
 

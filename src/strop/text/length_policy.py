@@ -116,11 +116,11 @@ class Context:
     @cached_property
     def _vectors(self) -> tuple[Any, Any] | None:
         """The vectorizer and the vectors of all units; None where no unit has a word."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
         texts = [self.text[start:end] for start, end in self.units]
         if not any(map(_words, texts)):
             return None
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectorizer = TfidfVectorizer(analyzer=_words, sublinear_tf=True)
         return vectorizer, vectorizer.fit_transform(texts)
 

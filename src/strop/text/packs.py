@@ -3,7 +3,7 @@
 Dimensions: P prompts of `Completions`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ CONTEXTS_LOOKED_AT = 64
 MAX_PADDED_FRACTION = 0.1
 # Logits are the largest tensor of a pass where the vocabulary is large: 512 of 262,144 tokens take 0.5 GiB in float32.
 MAX_ANSWER_TOKENS = 512
+# Tokens of a pass, padding included. A CPU computes as fast on few and holds less; a GPU wants many.
+PASS_TOKENS: Mapping[str, int] = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 Positions = NDArray[np.intp]
 

@@ -74,8 +74,8 @@ def budgets(n_tokens_P: NDArray[np.int64], shares: Sequence[float | None], room:
     """How many tokens of every part are read; where any is cut, they fill the room.
 
     Parts without a share are read whole, before the others, as long as these keep a quarter of the room, or all that
-    they have. Where they do not fit so, they divide what is left to them evenly. The parts with a share divide the rest in
-    proportion to their shares. What a part does not need passes on to the others of its kind in the same proportion
+    they have. Where they do not fit so, they divide what is left to them evenly. The parts with a share divide the rest
+    in proportion to their shares. What a part does not need passes on to the others of its kind in the same proportion
     (water filling), and then to the other kind.
 
     Args:

@@ -298,7 +298,10 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _collect(found: Sequence[Sequence[Written]]) -> Generated:
+    # `transformers serve` draws only where the model's own generation_config.json says do_sample.
+    all_equal = len(found[0]) > 1 and all(len({one.text for one in own}) == 1 for own in found)
     return Generated(
+        note="all candidates of every prompt are equal: the server may not draw at all" if all_equal else "",
         text_PC=np.asarray([[one.text for one in own] for own in found], dtype=object),
         log_likelihood_PC=np.asarray([[one.log_likelihood for one in own] for own in found], dtype=np.float32),
         n_tokens_PC=np.asarray([[one.n_tokens for one in own] for own in found], dtype=np.int64),

@@ -3,7 +3,7 @@
 Dimensions: R rows, P prompts, N answer tokens of a pass, V vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
@@ -21,11 +21,8 @@ from strop.models.shared_context import answer_logits, pack_batch, why_not_share
 from strop.recipe.sections import Stage
 from strop.records.completions import Completions
 from strop.records.ledger import Entry
-from strop.text.packs import Pack, cut_passes, plan_packs
+from strop.text.packs import PASS_TOKENS, Pack, cut_passes, plan_packs
 from strop.training.noise import noisy_embeddings
-
-# Tokens of a pass, padding included. A CPU computes as fast on few and holds less; a GPU wants many.
-PASS_TOKENS: Mapping[str, int] = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 
 Batch = Sequence[Pack]
 

@@ -1,0 +1,71 @@
+"""Tiny causal models, and prompts of several contexts for them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from strop.models.network import Network
+from strop.records.completions import Completions
+from strop.records.dataset import strings
+from strop.testing.tiny_models import Architecture, make_tiny_causal
+
+
+def _load_network(folder: Path) -> Network:
+    return Network(AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32), None, "native", ())
+
+
+def _make_completions(prompts: list[list[int]], context: list[int], shared: list[int]) -> Completions:
+    n_prompts = len(prompts)
+    return Completions(
+        ids=strings([f"r{row}" for row in range(n_prompts)]),
+        row_P=np.arange(n_prompts),
+        prompts=[np.asarray(prompt, dtype=np.int32) for prompt in prompts],
+        answers=[np.asarray([], dtype=np.int32)] * n_prompts,
+        context_P=np.asarray(context),
+        shared_P=np.asarray(shared),
+        n_tokens_R=np.asarray([len(prompt) for prompt in prompts]),
+        n_cut_R=np.zeros(n_prompts, dtype=np.int64),
+    )
+
+
+def _prompts_of_contexts(sizes: list[tuple[int, list[int]]], alone: list[int]) -> Completions:
+    generator = np.random.default_rng(0)
+
+    def draw(n_tokens: int) -> list[int]:
+        return generator.integers(3, 300, n_tokens).tolist()
+
+    prompts, context, shared = [], [], []
+    for number, (n_shared, rests) in enumerate(sizes):
+        beginning = draw(n_shared)
+        prompts += [beginning + draw(rest) for rest in rests]
+        context += [number] * len(rests)
+        shared += [n_shared] * len(rests)
+    prompts += [draw(n_tokens) for n_tokens in alone]
+    context += range(len(sizes), len(sizes) + len(alone))
+    shared += [0] * len(alone)
+    order = generator.permutation(len(prompts)).tolist()
+    return _make_completions([prompts[at] for at in order], [context[at] for at in order], [shared[at] for at in order])
+
+
+@pytest.fixture(scope="session", params=["llama", "gemma3", "qwen3"])
+def network(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """A tiny causal model in float32; of gemma3 one layer looks back 16 tokens."""
+    architecture: Architecture = request.param
+    return _load_network(make_tiny_causal(tmp_path_factory.mktemp("tiny") / architecture, architecture))
+
+
+@pytest.fixture
+def draw_prompts() -> Callable[[list[tuple[int, list[int]]], list[int]], Completions]:
+    """Makes prompts, given every context's length with those of the rests behind it, and lengths of other prompts."""
+    return _prompts_of_contexts
+
+
+@pytest.fixture
+def completions() -> Completions:
+    """Three contexts (one shorter than a rest, two longer than a window of 16), and prompts that share nothing."""
+    return _prompts_of_contexts([(40, [5, 9, 3]), (23, [7, 2]), (4, [12, 6])], [31, 1, 18])

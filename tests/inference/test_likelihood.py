@@ -1,0 +1,65 @@
+"""Candidates that are scored together have the log-likelihood that each has alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from strop.inference import likelihood, prompt_cache
+from strop.inference.likelihood import candidate_log_likelihoods
+from strop.models.network import Network
+from strop.models.precision import make_accelerator
+from strop.records.completions import Completions, TokenIds
+
+
+def ids(*tokens: int) -> TokenIds:
+    return np.asarray(tokens, dtype=np.int32)
+
+
+def alone(network: Network, prompt: TokenIds, candidate: TokenIds) -> float:
+    with torch.no_grad():
+        token_T = torch.from_numpy(np.concatenate([prompt, candidate]).astype(np.int64))
+        log_probability_TV = network.transformer.eval()(token_T.unsqueeze(0)).logits[0].log_softmax(-1)
+    at = torch.arange(len(prompt), len(token_T))
+    return float(log_probability_TV[at - 1, token_T[at]].sum())
+
+
+@pytest.fixture(params=[(32, 2**26), (3, 2000)])
+def _small_and_large_batches(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prompt_cache, "ROWS_PER_BATCH", request.param[0])
+    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", request.param[1])
+
+
+@pytest.mark.usefixtures("_small_and_large_batches")
+def test_scores_are_those_of_each_candidate_alone(network: Network, completions: Completions) -> None:
+    several = [ids(7), ids(7, 8, 9), ids(200, 3), ids(7, 8, 10, 11, 12)]
+    given = [several[: 2 + at % 3] for at in range(completions.n_prompts)]
+    told: list[tuple[int, int]] = []
+    found_PK = candidate_log_likelihoods(
+        network, completions, given, make_accelerator("float32"), done=lambda done, of: told.append((done, of))
+    )
+    assert found_PK.shape == (completions.n_prompts, 4)
+    for prompt, own, found_K in zip(completions.prompts, given, found_PK, strict=True):
+        expected = [alone(network, prompt, candidate) for candidate in own]
+        np.testing.assert_allclose(found_K[: len(own)], expected, rtol=1e-4, atol=1e-4)
+        assert np.isnan(found_K[len(own) :]).all()
+    assert told[-1] == (completions.n_prompts, completions.n_prompts)
+
+
+def test_probabilities_of_all_tokens_sum_to_one(network: Network, completions: Completions) -> None:
+    every = [ids(token) for token in range(network.transformer.config.vocab_size)]
+    one = completions.take(np.asarray([0]))
+    found_PK = candidate_log_likelihoods(network, one, [every], make_accelerator("float32"))
+    assert np.exp(found_PK[0]).sum() == pytest.approx(1.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("candidates", [[], [ids()], [ids(3), ids()]])
+def test_a_prompt_without_candidates_is_refused(
+    network: Network, completions: Completions, candidates: list[TokenIds]
+) -> None:
+    one = completions.take(np.asarray([0]))
+    with pytest.raises(ValueError, match="every prompt must have a candidate, and every candidate a token"):
+        candidate_log_likelihoods(network, one, [candidates], make_accelerator("float32"))
+    with pytest.raises(ValueError, match="every prompt must have candidates: 1, 10 prompts"):
+        candidate_log_likelihoods(network, completions, [[ids(3)]], make_accelerator("float32"))
