@@ -45,7 +45,7 @@ def test_more_baselines_than_fit_are_named_below(scores: Scores) -> None:
     more: tuple[SystemScores, ...] = (*scores.baselines, replace(scores.baselines[0], system="nearest"))
     lines = printed(replace(scores, baselines=more))
     assert max(cell_len(line) for line in lines) <= 80
-    assert lines[-1] == "Not shown for want of room: Nearest."
+    assert lines[-1] == "Not shown for want of room: nearest."
 
 
 def test_a_baseline_without_a_metric_has_a_dash(scores: Scores) -> None:

@@ -27,7 +27,7 @@ def test_the_encoder_loads_for_features_and_for_classification(tiny_encoder: Pat
     ).keys()
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gemma3", "qwen3"])
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "qwen3", "mistral"])
 def test_causal_models_load_for_text_and_for_classification(architecture: str, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer

@@ -7,6 +7,7 @@ import typer
 from strop.cli.blend import blend
 from strop.cli.check import check
 from strop.cli.compare import compare
+from strop.cli.decode import decode
 from strop.cli.ensemble import ensemble
 from strop.cli.evaluate import evaluate
 from strop.cli.evidence import evidence_app
@@ -47,7 +48,7 @@ def _options(
     del version
 
 
-for verb in (check, fit, evaluate, predict, compare, blend, ensemble, report, schema):
+for verb in (check, fit, evaluate, predict, decode, compare, blend, ensemble, report, schema):
     app.command()(verb)
 app.add_typer(evidence_app, name="evidence")
 

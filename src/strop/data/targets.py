@@ -183,15 +183,16 @@ def targets_must_be_known(dataset: Dataset, split: Split) -> None:
     if not dataset.targets:
         return
     is_known_RT = ~np.isnan(dataset.select(split.open_ids).target_matrix())
+    n_rows, n_targets = is_known_RT.shape
     problems = [
         Problem(
             where=f"column '{name}'",
             must="a target must have a value in some row that is not sealed",
-            came=f"none in {len(is_known_RT):,} rows",
+            came=f"none in {n_rows:,} rows",
             do="fill it in, or leave it out of data.targets",
         )
-        for name, is_known in zip(dataset.targets, is_known_RT.any(axis=0), strict=True)
-        if not is_known
+        for name, at in zip(dataset.targets, range(n_targets), strict=True)
+        if not is_known_RT[:, at].any()
     ]
     if problems:
         raise DataError(*problems)

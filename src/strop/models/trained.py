@@ -18,6 +18,7 @@ from strop.models.causal import load_causal_transformer
 from strop.models.load import load_transformer, new_head
 from strop.models.locate import LocatedModel, locate_model
 from strop.models.network import Inputs, Network
+from strop.recipe.answer import Decoding
 from strop.recipe.load import dump_recipe, read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.files import folder_written_whole, read_json, write_json, write_text
@@ -146,6 +147,18 @@ def load_trained(folder: Path, device: torch.device) -> TrainedModel:
     network = Network(transformer, head, pooling, tuple(about["head_modules"]), inputs).to(device)
     network.eval()
     return TrainedModel(network, folder, recipe, labels, pad_id, about["preprocessing"])
+
+
+def set_decoding(folder: Path, decoding: Decoding) -> None:
+    """Store the decoding that was chosen for a model that writes beside its weights.
+
+    Args:
+        folder: A folder that `save_trained` wrote.
+        decoding: How its answers are chosen from now on.
+    """
+    about = read_json(folder / ABOUT)
+    preprocessing = {**about["preprocessing"], "decoding": decoding.model_dump(mode="json")}
+    write_json(folder / ABOUT, {**about, "preprocessing": preprocessing})
 
 
 def weights_digest(folder: Path) -> str:

@@ -71,9 +71,8 @@ def _cleaning(recipe: Recipe) -> Iterator[Problem]:
     rules = [] if recipe.answer is None else recipe.answer.cleaning.replace
     for number, rule in enumerate(rules):
         try:
-            # A match of the empty text, so that what stands in its place is read too.
-            re.compile(f"(?:{rule.pattern})|").sub(rule.by, "")
-        except re.error as error:
+            re.compile(rule.pattern).sub(rule.by, "")
+        except (re.error, IndexError) as error:
             where = f"answer.cleaning.replace.{number}"
             yield Problem(where, "it must be a regular expression of Python", str(error), "mend pattern or by")
 

@@ -1,4 +1,4 @@
-"""Ask a network, and clean what it answers."""
+"""Ask a model, in this process or on a server."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from accelerate import Accelerator
 
-from strop.inference.cleaning import RuleEffect, clean_answers
-from strop.inference.generate import generate
+from strop.inference.engines import Asked, Engine
+from strop.inference.engines.local import LocalEngine
 from strop.inference.generated import answers_of
 from strop.models.network import Network
 from strop.recipe.answer import Answering, Decoding
@@ -35,10 +35,15 @@ class Asker:
     accelerator: Accelerator
     seed: int
 
+    def local(self, network: Network) -> LocalEngine:
+        """The engine of this process."""
+        tokenizer = self.tokenizer
+        return LocalEngine(network, self.accelerator, tokenizer.pad_id, self.end_ids, tokenizer.tokenizer.decode)
+
     def ask(
         self,
-        network: Network,
-        completions: Completions,
+        engine: Engine,
+        asked: Asked,
         *,
         part: str,
         made_by: Mapping[str, str],
@@ -46,44 +51,35 @@ class Asker:
         decoding: Decoding | None = None,
         done: Callable[[int, int], None] | None = None,
     ) -> Answers:
-        """Answers as the network writes them, to rows that it was not trained on.
+        """Answers as a model writes them, to rows that it was not trained on.
 
         Args:
-            network: A causal network.
-            completions: Prompts of the rows.
+            engine: Who writes.
+            asked: Prompts of the rows.
             part: The part that the rows belong to.
-            made_by: What is asked.
-            fold: Number of the fold whose network it is.
+            made_by: Which model it is.
+            fold: Number of the fold whose model it is.
             decoding: How tokens are chosen; without one as the recipe says.
             done: Told how many of how many prompts are done.
         """
         chosen = decoding or self.answering.decoding
-        generated = generate(
-            network,
-            completions,
+        generated = engine.answer(
+            asked,
             chosen,
-            self.accelerator,
-            pad_id=self.tokenizer.pad_id,
-            end_ids=self.end_ids,
             max_answer_tokens=self.answering.prompt.max_answer_tokens,
             seed=self.seed,
-            decode=self.tokenizer.tokenizer.decode,
             done=done,
         )
-        n_rows = completions.n_rows
+        n_rows = asked.completions.n_rows
         return answers_of(
             generated,
-            completions,
+            asked.completions,
             part=strings([part] * n_rows),
             seen_R=np.zeros(n_rows, dtype=np.bool_),
             fold_R=np.full(n_rows, -1 if fold is None else fold, dtype=np.int64),
             no_answer=self.answering.prompt.no_answer,
             made_by={**made_by, "decoding": chosen.name},
         )
-
-    def cleaned(self, answers: Answers) -> tuple[Answers, tuple[RuleEffect, ...]]:
-        """Answers after the recipe's rules, and what each of them changed."""
-        return clean_answers(answers, self.answering.cleaning)
 
 
 def in_order_of(completions: Completions, ids: list[str]) -> Completions:

@@ -7,6 +7,8 @@ from strop.errors import Problem, RunError
 from strop.evaluation.evaluate import score_predictions
 from strop.evaluation.evaluate_answers import score_answers
 from strop.evaluation.evaluate_values import score_values
+from strop.inference.cleaning import clean_answers, cleaning_entries
+from strop.recipe.answer import Cleaning
 from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
@@ -16,6 +18,7 @@ from strop.records.run_folder import RunFolder
 from strop.records.scores import Scores
 from strop.records.split import Split
 
+CHOSE_DECODING = "these rows also chose the decoding, which flatters the answers a little"
 CHOSE_CHECKPOINT = (
     "these rows also chose the checkpoint, which flatters the model a little; the sealed test part does not"
 )
@@ -28,7 +31,9 @@ def judge_open_rows(recipe: Recipe, dataset: Dataset, split: Split, folder: RunF
     part = "out of fold" if split.held_out else "validation"
     model = load_outputs(recipe, folder.predictions / "model.arrow")
     rows = dataset.select(model.ids)
-    scores = _score(recipe, folder, model, rows, part, suffix=OPEN, caveats=(CHOSE_CHECKPOINT,))
+    chose_decoding = isinstance(model, Answers) and "decoding" in {entry.station for entry in folder.ledger.entries()}
+    caveats = (CHOSE_CHECKPOINT, CHOSE_DECODING) if chose_decoding else (CHOSE_CHECKPOINT,)
+    scores = _score(recipe, folder, model, rows, part, suffix=OPEN, caveats=caveats)
     scores.save(scores_path(folder, part))
     return scores
 
@@ -180,20 +185,25 @@ def _score_answers(
     suffix: str,
     caveats: tuple[str, ...],
 ) -> Scores:
-    uncleaned = Answers.load(folder.predictions / f"model-uncleaned{suffix}")
-    is_changed = bool((uncleaned.text_R != model.text_R).any())
+    rules = Cleaning() if recipe.answer is None else recipe.answer.cleaning
+    cleaned, effects = clean_answers(model, rules)
+    # Examples of what was changed would show sealed rows.
+    folder.ledger.write_all(list(cleaning_entries(effects, model.n_rows, "model", show_examples=suffix == OPEN)))
+    baselines = {
+        name: Answers.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
+    }
+    # White space at the ends counts nowhere: what only that changed is no treatment.
+    is_changed = any(effect.ids for effect in effects[:-1]) or bool(rules.strip)
     return score_answers(
-        model,
+        cleaned,
         accepted_of(rows),
-        baselines={
-            name: Answers.load(folder.predictions / f"baseline-{name}{suffix}") for name in recipe.evaluation.baselines
-        },
+        baselines={name: clean_answers(one, rules)[0] for name, one in baselines.items()},
         evaluation=recipe.evaluation,
         part=part,
         seed=recipe.seed,
         groups=rows.groups,
         caveats=caveats,
-        treated={"uncleaned": uncleaned} if is_changed else {},
+        treated={"uncleaned": model} if is_changed else {},
         no_answer=None if recipe.answer is None else recipe.answer.prompt.no_answer,
     )
 

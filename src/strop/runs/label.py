@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.read import NewRows, read_new_rows
+from strop.records.answers import Answers
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.runs.run import Run
@@ -30,13 +31,16 @@ def labelled_columns(
     Returns:
         The columns, and notes in words, which stand in the run's ledger too. After the rows' own columns come
         `predicted` and `p_<label>`, or for every target `predicted_<target>`, and where the run has folds the ends
-        `low_<target>` and `high_<target>` of its range and `snapped_<target>`.
+        `low_<target>` and `high_<target>` of its range and `snapped_<target>`; for the task `answer` `predicted`,
+        `log_likelihood`, and `ended`, which is false for answers that were stopped at the longest length.
     """
     if run.recipe.task == "regress":
         predictions = run.predict_rows(new.dataset, rows_done)
         answers = _value_columns(
             predictions.outputs_RL.astype(np.float64), predictions.labels, Treatments.load(run.folder.predictions)
         )
+    elif run.recipe.task == "answer":
+        answers = _answer_columns(run.answer_rows(new.dataset, rows_done))
     else:
         answers = _labels(run, new, rows_done)
     notes = _notes(run, new)
@@ -124,6 +128,15 @@ def _write_notes(run: Run, notes: Sequence[str]) -> None:
 
 def _labels(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
     return _label_columns(run.predict_rows(new.dataset, rows_done, calibrated=True))
+
+
+def _answer_columns(answers: Answers) -> dict[str, list[Any]]:
+    """The answer that stands, how likely the model finds it, and whether it came to an end."""
+    return {
+        "predicted": answers.text_R.tolist(),
+        "log_likelihood": _rounded(answers.log_likelihood_RC[:, 0].astype(np.float64)),
+        "ended": answers.ended_RC[:, 0].tolist(),
+    }
 
 
 def _label_columns(predictions: Predictions) -> dict[str, list[Any]]:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from strop.data.metadata import MetadataEncoder, unseen_categories
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
+from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.scores import Scores
 from strop.records.split import Split
-from strop.runs.judge import must_be_finished, open_test, scores_path
+from strop.runs.judge import load_outputs, must_be_finished, open_test, scores_path
 
 
 class Run:
@@ -58,10 +59,10 @@ class Run:
         return Scores.load(scores_path(self.folder, "out of fold" if self._split.held_out else "validation"))
 
     @property
-    def predictions(self) -> Predictions:
-        """Predictions of held-out rows that are not sealed."""
+    def predictions(self) -> Predictions | Answers:
+        """Predictions of held-out rows that are not sealed; for the task `answer` the answers as they were written."""
         must_be_finished(self.folder)
-        return Predictions.load(self.folder.predictions / "model.arrow")
+        return load_outputs(self.recipe, self.folder.predictions / "model.arrow")
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,12 +83,14 @@ class Run:
             return open_test(self.recipe, self.folder)
 
     def predict(self, texts: Sequence[str | None] | Sequence[Mapping[str, Any]]) -> list[str] | NDArray[np.float64]:
-        """The likeliest label of every text, or the values of the targets, shape (n_texts, n_targets).
+        """The likeliest label of every text, its answer, or the values of the targets, shape (n_texts, n_targets).
 
         Args:
             texts: New texts; None and blank texts are answered too. For a recipe with several text columns or with
                 metadata one mapping a row, from column names to values.
         """
+        if self.recipe.task == "answer":
+            return list(self.answer_rows(self._dataset_of(texts)).text_R.tolist())
         predictions = self.predict_rows(self._dataset_of(texts))
         if predictions.kind == "values":
             return predictions.outputs_RL.astype(np.float64)
@@ -114,6 +117,25 @@ class Run:
         must_be_finished(self.folder)
         temperature = (self.scores.temperature or 1.0) if calibrated else 1.0
         return predict_rows(self.folder, self._split, self._models, rows, rows_done, temperature)
+
+    def answer_rows(self, rows: Dataset, rows_done: Any = None) -> Answers:
+        """Answer rows in words, cleaned by the recipe's rules; with folds, by a vote of the folds' models.
+
+        Args:
+            rows: New rows of a run of the task `answer`.
+            rows_done: Told how many of how many prompts are done.
+
+        Raises:
+            RunError: The run is not finished.
+            ModelError: A model folder is damaged.
+        """
+        from strop.inference.cleaning import clean_answers
+        from strop.recipe.answer import Cleaning
+        from strop.runs.predict import answer_rows
+
+        must_be_finished(self.folder)
+        written = answer_rows(self.folder, self._split, self._models, rows, rows_done)
+        return clean_answers(written, Cleaning() if self.recipe.answer is None else self.recipe.answer.cleaning)[0]
 
     def unseen_categories(self, rows: Dataset) -> Entry | None:
         """What there is to say on categories of new rows that the models never saw; None for nothing.

@@ -8,7 +8,8 @@ from accelerate import Accelerator
 
 from strop.ensembling.answer_vote import vote
 from strop.evaluation.answer_intervals import means, measured_by_row
-from strop.inference.cleaning import cleaning_entries
+from strop.inference.cleaning import clean_answers
+from strop.inference.engines import Asked
 from strop.metrics.answers import ANSWER_METRICS
 from strop.models.causal import load_causal
 from strop.models.load import count_parameters
@@ -17,7 +18,6 @@ from strop.models.trained import ABOUT, load_trained, save_trained
 from strop.recipe.answer import Answering
 from strop.recipe.sections import Recipe, Stage
 from strop.records.answers import Answers
-from strop.records.completions import Completions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
 from strop.runs.ask import Asker, concatenated, in_order_of
@@ -28,8 +28,6 @@ from strop.training.feed import Feed
 from strop.training.objectives.complete import CompletionFeed
 from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watcher
-
-UNCLEANED = "model-uncleaned"
 
 
 def answering_of(recipe: Recipe) -> Answering:
@@ -125,25 +123,24 @@ def _evaluation(
 ) -> Callable[[Network, Feed], Evaluated]:
     """What a stage calls to be evaluated: answer the rows that the fold holds out, and score the cleaned answers."""
     asker = asker_of(recipe, prepared, accelerator)
-    asking = in_order_of(prepared.asking, fold.validation.tolist())
+    asking = asked_of(prepared, fold.validation.tolist())
     made_by = {"system": "model", "fold": fold.name, "stage": str(stage)}
 
     def evaluate(network: Network, feed: Feed) -> Evaluated:
         del feed
-        written = asker.ask(network, asking, part="validation", made_by=made_by, fold=fold.number)
-        answers, _ = asker.cleaned(written)
+        answers = asker.ask(asker.local(network), asking, part="validation", made_by=made_by, fold=fold.number)
         measured = measures(recipe, prepared, answers)
-        metrics = {recipe.evaluation.primary_metric: measured[recipe.evaluation.primary_metric], **measured}
-        return Evaluated(metrics[recipe.evaluation.primary_metric], metrics, answers)
+        primary = recipe.evaluation.primary_metric
+        return Evaluated(measured[primary], {primary: measured[primary], **measured}, answers)
 
     return evaluate
 
 
 def measures(recipe: Recipe, prepared: PreparedAnswers, answers: Answers) -> Mapping[str, float]:
-    """Metrics of answers, and the shares of those that failed, by name."""
-    accepted = accepted_of(prepared.dataset.select(answers.ids))
-    no_answer = answering_of(recipe).prompt.no_answer
-    return means(measured_by_row(answers, accepted, recipe.evaluation.answer_rules, no_answer))
+    """Metrics of answers after cleaning, and the shares of those that failed, by name."""
+    accepted, answering = accepted_of(prepared.dataset.select(answers.ids)), answering_of(recipe)
+    cleaned, _ = clean_answers(answers, answering.cleaning)
+    return means(measured_by_row(cleaned, accepted, recipe.evaluation.answer_rules, answering.prompt.no_answer))
 
 
 def predict_fold(
@@ -155,10 +152,9 @@ def predict_fold(
     watcher: Watcher,
 ) -> None:
     """Answer held-out and sealed rows with the model as it lies on the disk, so that it is what is judged."""
-    paths, uncleaned = fold_predictions(folder, "model", fold), fold_predictions(folder, UNCLEANED, fold)
     wanted = [
-        (part, ids, path, raw)
-        for (part, ids), path, raw in zip(_parts(prepared, fold), paths, uncleaned, strict=True)
+        (part, ids, path)
+        for (part, ids), path in zip(parts_of(prepared, fold), fold_predictions(folder, "model", fold), strict=True)
         if len(ids) and not path.exists()
     ]
     if not wanted:
@@ -168,15 +164,16 @@ def predict_fold(
     asker = asker_of(recipe, prepared, accelerator)
     chosen = folder.read_about()["chosen"].get(fold.name, {})
     made_by = {"system": "model", "fold": fold.name, **{key: str(chosen[key]) for key in ("stage", "step") if chosen}}
-    for part, ids, path, raw in wanted:
-        asking = in_order_of(prepared.asking, ids.tolist())
-        written = asker.ask(
-            trained.network, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
+    for part, ids, path in wanted:
+        asking = asked_of(prepared, ids.tolist())
+        answers = asker.ask(
+            asker.local(trained.network),
+            asking,
+            part=part,
+            made_by=made_by,
+            fold=fold.number,
+            done=watcher.rows_done,
         )
-        answers, effects = asker.cleaned(written)
-        if part != "test":
-            folder.ledger.write_all(list(cleaning_entries(effects, answers.n_rows, "model")))
-        written.save(raw)
         answers.save(path)
 
 
@@ -190,7 +187,7 @@ def predict_baselines(
     for fold in prepared.split.folds():
         for name in recipe.evaluation.baselines:
             paths = fold_predictions(folder, f"baseline-{name}", fold)
-            for (part, ids), path in zip(_parts(prepared, fold), paths, strict=True):
+            for (part, ids), path in zip(parts_of(prepared, fold), paths, strict=True):
                 if len(ids) == 0 or path.exists():
                     continue
                 watcher.station_began(f"baseline {name}")
@@ -198,21 +195,27 @@ def predict_baselines(
                     network = load_causal(untrained, prepared.located, accelerator.device)
                 asking = _asking_of(recipe, prepared, fold, name, ids.tolist())
                 made_by = {"system": name, "fold": fold.name}
-                written = asker.ask(
-                    network, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
+                engine = asker.local(network)
+                answers = asker.ask(
+                    engine, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
                 )
-                asker.cleaned(written)[0].save(path)
+                answers.save(path)
 
 
-def _asking_of(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, name: str, ids: list[str]) -> Completions:
+def _asking_of(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, name: str, ids: list[str]) -> Asked:
     if name == "few_shot":
-        return few_shot_prompts(recipe, prepared, fold, prepared.dataset.select(ids))
-    return in_order_of(prepared.asking, ids)
+        return Asked(few_shot_prompts(recipe, prepared, fold, prepared.dataset.select(ids)))
+    return asked_of(prepared, ids)
+
+
+def asked_of(prepared: PreparedAnswers, ids: list[str]) -> Asked:
+    """The prompts of these rows, in this order."""
+    return Asked(in_order_of(prepared.asking, ids))
 
 
 def gather_predictions(recipe: Recipe, prepared: PreparedAnswers, folder: RunFolder) -> None:
     """Put the folds' answers together: every held-out row once, sealed rows by a vote of the folds' models."""
-    systems = ["model", UNCLEANED, *(f"baseline-{name}" for name in recipe.evaluation.baselines)]
+    systems = ["model", *(f"baseline-{name}" for name in recipe.evaluation.baselines)]
     for system in systems:
         held: list[Answers] = []
         sealed: dict[str, Answers] = {}
@@ -225,16 +228,17 @@ def gather_predictions(recipe: Recipe, prepared: PreparedAnswers, folder: RunFol
         ids = prepared.split.held_out_ids.tolist()
         concatenated(held, ids, made_by).save(folder.predictions / f"{system}.arrow")
         if sealed:
-            together = _voted(sealed, recipe.evaluation.answer_rules)
+            together = voted(sealed, recipe.evaluation.answer_rules)
             together.save(folder.predictions / f"{system}.test.sealed.arrow")
 
 
-def _voted(by_fold: Mapping[str, Answers], rules: str) -> Answers:
+def voted(by_fold: Mapping[str, Answers], rules: str) -> Answers:
+    """The answers of the only fold, or a vote of all folds by the texts of their answers."""
     if len(by_fold) == 1:
         return next(iter(by_fold.values()))
     return vote(by_fold, rules)
 
 
-def _parts(prepared: PreparedAnswers, fold: Fold) -> tuple[tuple[str, np.ndarray], tuple[str, np.ndarray]]:
+def parts_of(prepared: PreparedAnswers, fold: Fold) -> tuple[tuple[str, np.ndarray], tuple[str, np.ndarray]]:
     """The rows that a fold's model answers: those held out, and the sealed ones."""
     return ("validation", fold.validation), ("test", prepared.split.test)

@@ -4,6 +4,7 @@ Dimensions: R rows, P prompts, N answer tokens of a pass, V vocabulary.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from strop.models.adapters import casts_left_to_autocast
 from strop.models.network import Network
 from strop.models.shared_context import answer_logits, pack_batch, why_not_shared
 from strop.recipe.sections import Stage
@@ -151,7 +153,8 @@ class CompletionFeed:
         device = accelerator.device
         packed = pack_batch(self.completions, one.packs, pad_id=self.pad_id, device=device)
         alpha = self.neftune_alpha if network.training else 0.0
-        with accelerator.autocast(), noisy_embeddings(network.transformer, alpha, packed.row_tokens_BT):
+        casts = nullcontext() if accelerator.mixed_precision == "no" else casts_left_to_autocast(network.transformer)
+        with accelerator.autocast(), casts, noisy_embeddings(network.transformer, alpha, packed.row_tokens_BT):
             logits_NV = answer_logits(network, packed)
         loss_N = functional.cross_entropy(logits_NV.float(), packed.target_N, reduction="none")
         weight_P = torch.from_numpy(self.weight_P / one.step_weight).to(device, torch.float32)
