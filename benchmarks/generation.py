@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from common_ground import model_folder, real_data, run_side, say_machine, say_result
 
 N_SAMPLES = 8

@@ -1,6 +1,7 @@
 """The task `answer` from data to report, with a tiny model that writes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,17 @@ import numpy as np
 import pytest
 
 import strop
+from strop.data.read import read_new_rows
+from strop.errors import RunError
+from strop.inference.cleaning import clean_answers
+from strop.recipe.answer import Cleaning, Decoding
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
+from strop.runs.decode import decode_run
+from strop.runs.label import labelled_columns
+from strop.runs.vote_answers import vote_on_answers
 
+CLEANING = Cleaning(first_line=True, strip=".")
 COLOURS = ("red", "blue", "green")
 
 
@@ -53,6 +62,7 @@ def recipe(squad_file: Path, tiny_causal: Path) -> dict[str, Any]:
         "answer": {
             "prompt": {"template": "{{ context }}\n{{ question }}? ", "max_answer_tokens": 8},
             "cleaning": {"first_line": True, "strip": "."},
+            "decodings": [{"method": "beams", "n_beams": 2, "n_candidates": 2}, {"repetition_penalty": 1.5}],
         },
         "stages": [{"epochs": 20, "learning_rate": 5e-3, "batch_size": 6, "evaluations_per_epoch": 0.2}],
         "evaluation": {"n_bootstrap": 200, "few_shot_rows": 1},
@@ -89,11 +99,72 @@ def test_questions_of_one_context_stay_in_one_part(run: strop.Run) -> None:
     assert not set(open_rows.texts["context"].tolist()) & set(sealed.texts["context"].tolist())
 
 
-def test_the_report_shows_questions_and_answers(run: strop.Run) -> None:
-    page = run.folder.report.read_text()
-    assert "which colour" in page
-    card = run.folder.card.read_text()
-    assert "answer" in card
+def test_the_card_says_what_the_model_does(run: strop.Run) -> None:
+    assert "answer" in run.folder.card.read_text()
+
+
+@pytest.fixture(scope="module")
+def decoded_run(run: strop.Run, tmp_path_factory: pytest.TempPathFactory) -> strop.Run:
+    """A copy of the run whose decodings were compared."""
+    folder = tmp_path_factory.mktemp("decoded") / "boxes"
+    shutil.copytree(run.folder.path, folder)
+    decoded = decode_run(folder)
+    assert {one.system for one in decoded.scores.baselines} == {
+        "beams n_beams=2 n_candidates=2",
+        "greedy repetition_penalty=1.5",
+    }
+    assert decoded.own == "greedy"
+    return strop.Run(folder)
+
+
+def test_the_best_decoding_becomes_the_runs_own(decoded_run: strop.Run) -> None:
+    answers = Answers.load(decoded_run.folder.predictions / "model.arrow")
+    about = json.loads((decoded_run.folder.model() / "strop.json").read_text())
+    stored = Decoding.model_validate(about["preprocessing"]["decoding"])
+    assert answers.made_by["decoding"] == stored.name
+    assert any("decoding" in caveat for caveat in decoded_run.scores.caveats)
+    assert any(entry.station == "decoding" for entry in decoded_run.folder.ledger.entries())
+    assert "Decodings compared" in decoded_run.folder.report.read_text()
+    assert not decoded_run.folder.ledger.openings()
+
+
+def test_decoding_again_asks_no_model_again(decoded_run: strop.Run) -> None:
+    places = sorted((decoded_run.folder.predictions / "decodings").rglob("*.arrow"))
+    before = {path: path.stat().st_mtime_ns for path in places}
+    decode_run(decoded_run.folder.path)
+    assert {path: path.stat().st_mtime_ns for path in places} == before
+
+
+def test_decodings_of_a_run_vote(decoded_run: strop.Run, tmp_path: Path) -> None:
+    found = vote_on_answers([decoded_run.folder.path], how="hard", of_decodings=True)
+    assert set(found.held_out) == {"hard", "soft", "weighted"}
+    assert len(found.weights) == 3
+    found.save(tmp_path / "votes")
+    saved = Answers.load(tmp_path / "votes" / "answers.arrow")
+    assert saved.ids.tolist() == decoded_run.predictions.ids.tolist()
+
+
+def test_a_vote_needs_more_than_one_answer_a_row(run: strop.Run) -> None:
+    with pytest.raises(RunError, match="strop decode"):
+        vote_on_answers([run.folder.path], of_decodings=True)
+    with pytest.raises(RunError, match="vote"):
+        vote_on_answers([run.folder.path])
+
+
+def test_new_questions_are_answered(run: strop.Run, squad_file: Path) -> None:
+    rows = [{"context": "box 3 is red", "question": "which colour"}, {"context": "", "question": "what is it"}]
+    assert len(run.predict(rows)) == 2
+    new = read_new_rows(squad_file, run.recipe.data, normalize=True)
+    columns, _ = labelled_columns(run, new)
+    held = run.predictions
+    assert isinstance(held, Answers)
+    predicted = dict(zip(columns["id"], columns["predicted"], strict=True))
+    assert [predicted[row_id] for row_id in held.ids] == clean_answers(held, CLEANING)[0].text_R.tolist()
+
+
+def test_a_run_of_another_task_has_no_decodings(finished_run: strop.Run) -> None:
+    with pytest.raises(RunError, match="only the task 'answer' has decodings"):
+        decode_run(finished_run.folder.path)
 
 
 def test_a_model_of_adapters_answers_as_it_was_trained(recipe: dict[str, Any], tmp_path: Path) -> None:
@@ -130,6 +201,8 @@ def test_folds_answer_every_open_row_once(recipe: dict[str, Any], tmp_path: Path
 def test_the_sealed_part_is_scored_when_a_person_asks(recipe: dict[str, Any], tmp_path: Path) -> None:
     changed = {**recipe, "name": "opened", "stages": [{"epochs": 1, "batch_size": 6}]}
     finished = strop.fit(changed, runs=tmp_path)
+    page = finished.folder.report.read_text()
+    assert "box" in page and any(words in page for words in ("which colour", "what is it", "say the colour"))
     scores = finished.open_test()
     assert scores.part == "test"
     assert len(finished.folder.ledger.openings()) == 1

@@ -123,6 +123,19 @@ def vote(
     )
 
 
+def voted(by_fold: Mapping[str, Answers], rules: str) -> Answers:
+    """The answers of the only fold, or a vote of all folds.
+
+    Args:
+        by_fold: Answers of every fold's model to the same rows.
+        rules: Name of the rules by which answers are equal.
+
+    Raises:
+        RunError: Folds answered other rows.
+    """
+    return next(iter(by_fold.values())) if len(by_fold) == 1 else vote(by_fold, rules)
+
+
 def aligned(answers: Mapping[str, Answers]) -> dict[str, Answers]:
     """The voters' answers with the rows in the order of the first voter.
 

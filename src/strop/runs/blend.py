@@ -21,7 +21,7 @@ from strop.records.predictions import Predictions
 from strop.records.scores import Scores
 from strop.reporting.judged import judged_baselines, judged_treatments, judgement_alone
 from strop.reporting.sentences import difference_text, metric_name, p_of, score_text, treatment_name
-from strop.runs.judge import CHOSE_CHECKPOINT, FOLDS_AVERAGED, must_be_finished
+from strop.runs.judge import CHOSE_CHECKPOINT, FOLDS_AVERAGED, OPEN, SEALED, must_be_finished
 from strop.runs.run import Run
 from strop.runs.saved_blend import must_not_hold_a_run, save_members
 from strop.runs.together import must_be_opened, named_runs, write_look
@@ -234,8 +234,7 @@ def _shared(runs: Mapping[str, Run], *, is_sealed: bool) -> _Shared:
     """
     predictions, rows = {}, {}
     for name, run in runs.items():
-        path = run.folder.predictions / "model.test.sealed.arrow"
-        predictions[name] = Predictions.load(path) if is_sealed else run.predictions
+        predictions[name] = Predictions.load(run.folder.predictions / f"model{SEALED if is_sealed else OPEN}")
         rows[name] = Dataset.load(run.folder.sealed_data if is_sealed else run.folder.open_data)
     in_all = set.intersection(*(set(one.ids.tolist()) for one in predictions.values()))
     ids = strings([row_id for row_id in next(iter(predictions.values())).ids.tolist() if row_id in in_all])

