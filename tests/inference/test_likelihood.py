@@ -1,13 +1,11 @@
 """Candidates that are scored together have the log-likelihood that each has alone."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
 
 from strop.inference import likelihood, prompt_cache
-from strop.inference.likelihood import candidate_log_likelihoods
+from strop.inference.likelihood import candidate_log_likelihoods, takes_branches
 from strop.models.network import Network
 from strop.models.precision import make_accelerator
 from strop.records.completions import Completions, TokenIds
@@ -25,15 +23,22 @@ def alone(network: Network, prompt: TokenIds, candidate: TokenIds) -> float:
     return float(log_probability_TV[at - 1, token_T[at]].sum())
 
 
-@pytest.fixture(params=[(32, 2**26), (3, 2000)])
-def _small_and_large_batches(request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prompt_cache, "ROWS_PER_BATCH", request.param[0])
-    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", request.param[1])
-
-
-@pytest.mark.usefixtures("_small_and_large_batches")
-def test_scores_are_those_of_each_candidate_alone(network: Network, completions: Completions) -> None:
-    several = [ids(7), ids(7, 8, 9), ids(200, 3), ids(7, 8, 10, 11, 12)]
+@pytest.mark.parametrize("branches", [True, False])
+@pytest.mark.parametrize(("rows_per_batch", "logits_at_once"), [(32, 2**26), (3, 2000)])
+def test_scores_are_those_of_each_candidate_alone(
+    network: Network,
+    completions: Completions,
+    branches: bool,
+    rows_per_batch: int,
+    logits_at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prompt_cache, "ROWS_PER_BATCH", rows_per_batch)
+    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", logits_at_once)
+    assert takes_branches(network.transformer)
+    if not branches:
+        monkeypatch.setattr(likelihood, "BRANCHING_ATTENTION", ())
+    several = [ids(7), ids(7, 8, 9), ids(200, 3), ids(*range(50, 75))]
     given = [several[: 2 + at % 3] for at in range(completions.n_prompts)]
     told: list[tuple[int, int]] = []
     found_PK = candidate_log_likelihoods(

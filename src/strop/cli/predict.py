@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from strop.recipe.answer import Server
+    from strop.recipe.sections import Recipe
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -25,6 +29,13 @@ def predict(
         str | None,
         typer.Option("--encoding", help="Text encoding of ROWS, for example cp949; without it, it is detected."),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(help="For the task answer: a server like vLLM's that has loaded the model, http://host:8000/v1."),
+    ] = None,
+    served_model: Annotated[
+        str | None, typer.Option(help="What the server calls the model; without it, the run's name.")
+    ] = None,
 ) -> None:
     """Answer new rows, all their columns kept: the label and a calibrated probability for every label, or numbers.
 
@@ -36,9 +47,12 @@ def predict(
     from strop.runs.saved_ensemble import holds_ensemble
 
     table_must_be_writable(output)
-    of_several = _columns_of_ensemble if holds_ensemble(run) else _columns_of_blend
-    find_columns = of_several if holds_blend(run) or holds_ensemble(run) else _columns_of_run
-    columns, notes = find_columns(run, rows, output, encoding)
+    if holds_ensemble(run):
+        columns, notes = _columns_of_ensemble(run, rows, output, encoding)
+    elif holds_blend(run):
+        columns, notes = _columns_of_blend(run, rows, output, encoding)
+    else:
+        columns, notes = _columns_of_run(run, rows, output, encoding, server, served_model)
     write_table(output, columns)
     for note in notes:
         out.print(f"  note: {note}", style="dim")
@@ -46,7 +60,9 @@ def predict(
     out.print(f"predicted rows: {n_rows}, in {output}", soft_wrap=True)
 
 
-def _columns_of_run(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
+def _columns_of_run(
+    folder: Path, rows: Path, output: Path, encoding: str | None, server: str | None, served_model: str | None
+) -> tuple[Columns, list[str]]:
     from strop.data.read import read_new_rows
     from strop.runs.run import Run
 
@@ -58,7 +74,40 @@ def _columns_of_run(folder: Path, rows: Path, output: Path, encoding: str | None
     from strop.runs.label import labelled_columns
 
     with ProgressBars() as bars:
-        return labelled_columns(opened, new, bars.rows_done)
+        return labelled_columns(
+            opened,
+            new,
+            bars.rows_done,
+            server=_server_of(recipe, server, served_model),
+            kept=output.with_name(f"{output.name}.answers.jsonl"),
+        )
+
+
+def _server_of(recipe: "Recipe", url: str | None, model: str | None) -> "Server | None":
+    """The server that answers: the one named on the command line, else the recipe's, if it has one.
+
+    Raises:
+        RecipeError: The task has no answers, or the address is none.
+    """
+    from pydantic import ValidationError
+
+    from strop.errors import Problem, RecipeError
+    from strop.recipe.answer import Server
+
+    if recipe.answer is None:
+        if url is None:
+            return None
+        must, do = "only the task 'answer' is answered by a server", "predict without --server"
+        raise RecipeError(Problem("--server", must, f"a run of the task '{recipe.task}'", do))
+    known = {} if recipe.answer.server is None else recipe.answer.server.model_dump()
+    given = {key: value for key, value in (("url", url), ("model", model)) if value is not None}
+    if not known and url is None:
+        return None
+    try:
+        return Server.model_validate({"model": recipe.name, **known, **given})
+    except ValidationError as error:
+        must, do = "it must be an address like http://localhost:8000/v1", "mend it"
+        raise RecipeError(Problem("--server", must, str(url), do)) from error
 
 
 def _columns_of_blend(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:

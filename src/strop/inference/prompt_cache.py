@@ -115,7 +115,16 @@ def align_right(rows: Sequence[TokenIds], device: torch.device) -> tuple[Tensor,
     return torch.from_numpy(input_ids_NT).to(device), torch.from_numpy(mask_NT.astype(np.int64)).to(device)
 
 
-def feed(model: Any, input_ids_NS: Tensor, mask_NT: Tensor, cache: DynamicCache | None, n_logits: int) -> Tensor:
+def feed(
+    model: Any,
+    input_ids_NS: Tensor,
+    mask_NT: Tensor,
+    cache: DynamicCache | None,
+    n_logits: int,
+    *,
+    position_NS: Tensor | None = None,
+    seen: Any = None,
+) -> Tensor:
     """Run a model over the last S columns, shape of the logits (N, n_logits, V); the cache grows by these columns.
 
     Args:
@@ -124,13 +133,16 @@ def feed(model: Any, input_ids_NS: Tensor, mask_NT: Tensor, cache: DynamicCache 
         mask_NT: The mask of all columns up to there.
         cache: Keys and values of the columns before, none yet in an empty one; None to keep none.
         n_logits: For how many of the last columns logits are wanted.
+        position_NS: Positions of the tokens that are fed; None where they follow each other.
+        seen: A mask of one's own in place of the usual one, as the model takes it.
     """
-    n_fed = input_ids_NS.shape[1]
-    position_NT = (mask_NT.cumsum(dim=1) - 1).clamp(min=0)
+    if position_NS is None:
+        position_NS = (mask_NT.cumsum(dim=1) - 1).clamp(min=0)[:, -input_ids_NS.shape[1] :]
     takes = signature(model.forward).parameters
-    given: dict[str, Any] = {"input_ids": input_ids_NS, "attention_mask": mask_NT, "use_cache": cache is not None}
+    given: dict[str, Any] = {"input_ids": input_ids_NS, "use_cache": cache is not None}
+    given["attention_mask"] = mask_NT if seen is None else seen
     if "position_ids" in takes:
-        given["position_ids"] = position_NT[:, -n_fed:]
+        given["position_ids"] = position_NS
     if cache is not None:
         given["past_key_values"] = cache
     if "logits_to_keep" in takes:
@@ -139,12 +151,20 @@ def feed(model: Any, input_ids_NS: Tensor, mask_NT: Tensor, cache: DynamicCache 
     return logits_NSV
 
 
-def chosen_rows(cache: DynamicCache, rows: Tensor) -> DynamicCache:
-    """A cache of these rows, in this order; the given one stays as it is."""
-    chosen = DynamicCache()
-    for number, layer in enumerate(cache.layers):
-        chosen.update(layer.keys[rows], layer.values[rows], number)
-    return chosen
+def chosen_rows(cache: DynamicCache, rows: Tensor | slice) -> DynamicCache:
+    """A cache of these rows, in this order; the given one stays as it is, whatever the new one is used for."""
+    return _cache([(layer.keys[rows], layer.values[rows]) for layer in cache.layers])
+
+
+def _cache(layers: Sequence[tuple[Tensor, Tensor]]) -> DynamicCache:
+    """A cache of full layers; unlike its own `update` this copies nothing, and later updates make new tensors."""
+    cache = DynamicCache()
+    for keys, values in layers:
+        layer = DynamicLayer()
+        layer.lazy_initialization(keys, values)
+        layer.keys, layer.values = keys, values
+        cache.layers.append(layer)
+    return cache
 
 
 class PromptReader:

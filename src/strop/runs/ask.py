@@ -25,20 +25,18 @@ class Asker:
         answering: The recipe's section.
         tokenizer: The model's tokenizer.
         end_ids: Token ids that end an answer.
-        accelerator: Device and precision.
         seed: Draws samples.
     """
 
     answering: Answering
     tokenizer: TextTokenizer
     end_ids: tuple[int, ...]
-    accelerator: Accelerator
     seed: int
 
-    def local(self, network: Network) -> LocalEngine:
+    def local(self, network: Network, accelerator: Accelerator) -> LocalEngine:
         """The engine of this process."""
         tokenizer = self.tokenizer
-        return LocalEngine(network, self.accelerator, tokenizer.pad_id, self.end_ids, tokenizer.tokenizer.decode)
+        return LocalEngine(network, accelerator, tokenizer.pad_id, self.end_ids, tokenizer.tokenizer.decode)
 
     def ask(
         self,

@@ -125,9 +125,9 @@ class _Asking:
             self.watcher.station_began(f"{part} by {decoding.name}")
             if fold.name not in self.models:
                 self.models[fold.name] = load_trained(self.folder.model(fold.name), self.accelerator.device)
-            asker = asker_of(self.recipe, self.prepared, self.accelerator)
+            asker = asker_of(self.recipe, self.prepared)
             answers = asker.ask(
-                asker.local(self.models[fold.name].network),
+                asker.local(self.models[fold.name].network, self.accelerator),
                 asked_of(self.prepared, dict(parts_of(self.prepared, fold))[part].tolist()),
                 part=part,
                 made_by={"system": "model", "fold": fold.name},

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.read import NewRows, read_new_rows
+from strop.recipe.answer import Server
 from strop.records.answers import Answers
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
@@ -19,7 +20,12 @@ from strop.runs.treat import Treatments
 
 
 def labelled_columns(
-    run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None = None
+    run: Run,
+    new: NewRows,
+    rows_done: Callable[[int, int], None] | None = None,
+    *,
+    server: Server | None = None,
+    kept: Path | None = None,
 ) -> tuple[Mapping[str, Sequence[Any]], list[str]]:
     """Predict new rows and put the answers beside their own columns.
 
@@ -27,6 +33,8 @@ def labelled_columns(
         run: A finished run.
         new: Rows as `read_new_rows` gives them.
         rows_done: Told how many of how many windows are done.
+        server: For the task `answer`, a server that answers in place of this process.
+        kept: With a server, the file that its answers are kept in.
 
     Returns:
         The columns, and notes in words, which stand in the run's ledger too. After the rows' own columns come
@@ -40,7 +48,7 @@ def labelled_columns(
             predictions.outputs_RL.astype(np.float64), predictions.labels, Treatments.load(run.folder.predictions)
         )
     elif run.recipe.task == "answer":
-        answers = _answer_columns(run.answer_rows(new.dataset, rows_done))
+        answers = _answer_columns(run.answer_rows(new.dataset, rows_done, server=server, kept=kept))
     else:
         answers = _labels(run, new, rows_done)
     notes = _notes(run, new)

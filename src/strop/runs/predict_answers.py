@@ -1,21 +1,29 @@
-"""Answer new rows with the models of a run."""
+"""Answer new rows with the models of a run, in this process or on a server that has loaded the run's model."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from strop.ensembling.answer_vote import voted
+from strop.errors import Problem, RunError
 from strop.inference.engines import Asked
+from strop.inference.engines.server import ServerEngine
 from strop.models.precision import make_accelerator
-from strop.models.trained import TrainedModel, load_trained
-from strop.recipe.answer import Decoding
+from strop.models.trained import ABOUT, TrainedModel, load_trained
+from strop.recipe.answer import Decoding, Server
+from strop.recipe.load import read_recipe
+from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
+from strop.records.files import read_json
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
 from strop.runs.ask import Asker
 from strop.runs.train_answers import answering_of
-from strop.text.prompts import make_completions
+from strop.text.prompts import Prompted, make_completions
 from strop.text.tokenizer import TextTokenizer
+
+Done = Callable[[int, int], None]
 
 
 def answer_rows(
@@ -23,7 +31,7 @@ def answer_rows(
     split: Split,
     models: dict[str, TrainedModel],
     rows: Dataset,
-    rows_done: Callable[[int, int], None] | None = None,
+    rows_done: Done | None = None,
 ) -> Answers:
     """Answer rows in words with every fold's model, as the model writes, and let the folds vote.
 
@@ -38,32 +46,65 @@ def answer_rows(
 
     Raises:
         ModelError: A model folder is damaged.
-        MachineError: A server did not answer every row.
     """
     by_fold: dict[str, Answers] = {}
     for fold in split.folds():
         if fold.name not in models:
             models[fold.name] = load_trained(folder.model(fold.name), make_accelerator("auto").device)
         trained = models[fold.name]
-        recipe, accelerator = trained.recipe, make_accelerator(trained.recipe.model.precision)
-        tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=recipe.model.trust_remote_code)
-        config: Any = trained.network.transformer.config
-        prompted = make_completions(
-            rows,
-            tokenizer,
-            trained.folder,
-            recipe,
-            purpose="predict",
-            max_positions=getattr(config.get_text_config(), "max_position_embeddings", None),
-        )
-        asker = Asker(answering_of(recipe), tokenizer, prompted.end_ids, accelerator, recipe.seed)
-        stored = trained.preprocessing.get("decoding")
+        accelerator, config = make_accelerator(trained.recipe.model.precision), trained.network.transformer.config
+        asker, prompted = _prompts(trained.folder, trained.recipe, rows, config)
         by_fold[fold.name] = asker.ask(
-            asker.local(trained.network),
+            asker.local(trained.network, accelerator),
             Asked(prompted.completions),
             part="new",
             made_by={"system": "model", "fold": fold.name},
-            decoding=None if stored is None else Decoding.model_validate(stored),
+            decoding=_stored_decoding(trained.preprocessing),
             done=rows_done,
         )
     return voted(by_fold, trained.recipe.evaluation.answer_rules)
+
+
+def answer_rows_by_server(
+    folder: RunFolder, split: Split, rows: Dataset, server: Server, kept: Path, rows_done: Done | None = None
+) -> Answers:
+    """Answer rows in words through a server that has loaded the run's model; none is loaded here.
+
+    Args:
+        folder: A finished run of the task `answer`.
+        split: Its split.
+        rows: New rows.
+        server: Which server, and what it calls the model.
+        kept: The file that answers are written to as they come, so that a command that was killed goes on.
+        rows_done: Told how many of how many prompts are done.
+
+    Raises:
+        RunError: The run has folds: a server has one model.
+        MachineError: httpx is not installed, or the server did not answer every row.
+    """
+    if split.held_out:
+        must, do = "a server answers for one model", "predict without a server, or serve a run without folds"
+        raise RunError(Problem(str(folder.path), must, f"a run of {len(split.held_out)} folds", do))
+    model, about = folder.model(), read_json(folder.model() / ABOUT)
+    asker, prompted = _prompts(model, read_recipe(model / "recipe.yaml"), rows, None)
+    return asker.ask(
+        ServerEngine(server, kept),
+        Asked(prompted.completions, text_P=prompted.prompt_texts.tolist()),
+        part="new",
+        made_by={"system": "model", "server": server.model},
+        decoding=_stored_decoding(about["preprocessing"]),
+        done=rows_done,
+    )
+
+
+def _prompts(model: Path, recipe: Recipe, rows: Dataset, config: Any) -> tuple[Asker, Prompted]:
+    """How the rows are asked, and their prompts; with the model's config, no prompt is longer than it can read."""
+    tokenizer = TextTokenizer.from_folder(model, trust_remote_code=recipe.model.trust_remote_code)
+    longest = None if config is None else getattr(config.get_text_config(), "max_position_embeddings", None)
+    prompted = make_completions(rows, tokenizer, model, recipe, purpose="predict", max_positions=longest)
+    return Asker(answering_of(recipe), tokenizer, prompted.end_ids, recipe.seed), prompted
+
+
+def _stored_decoding(preprocessing: Any) -> Decoding | None:
+    stored = preprocessing.get("decoding")
+    return None if stored is None else Decoding.model_validate(stored)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.metadata import MetadataEncoder, unseen_categories
+from strop.recipe.answer import Cleaning, Server
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
@@ -118,23 +119,30 @@ class Run:
         temperature = (self.scores.temperature or 1.0) if calibrated else 1.0
         return predict_rows(self.folder, self._split, self._models, rows, rows_done, temperature)
 
-    def answer_rows(self, rows: Dataset, rows_done: Any = None) -> Answers:
+    def answer_rows(
+        self, rows: Dataset, rows_done: Any = None, *, server: Server | None = None, kept: Path | None = None
+    ) -> Answers:
         """Answer rows in words, cleaned by the recipe's rules; with folds, by a vote of the folds' models.
 
         Args:
             rows: New rows of a run of the task `answer`.
             rows_done: Told how many of how many prompts are done.
+            server: A server that has loaded the run's model and answers in place of this process.
+            kept: With a server, the file that its answers are kept in.
 
         Raises:
-            RunError: The run is not finished.
+            RunError: The run is not finished, or has folds where a server is to answer.
             ModelError: A model folder is damaged.
+            MachineError: A server did not answer every row.
         """
         from strop.inference.cleaning import clean_answers
-        from strop.recipe.answer import Cleaning
-        from strop.runs.predict_answers import answer_rows
+        from strop.runs.predict_answers import answer_rows, answer_rows_by_server
 
         must_be_finished(self.folder)
-        written = answer_rows(self.folder, self._split, self._models, rows, rows_done)
+        if server is not None and kept is not None:
+            written = answer_rows_by_server(self.folder, self._split, rows, server, kept, rows_done)
+        else:
+            written = answer_rows(self.folder, self._split, self._models, rows, rows_done)
         return clean_answers(written, Cleaning() if self.recipe.answer is None else self.recipe.answer.cleaning)[0]
 
     def unseen_categories(self, rows: Dataset) -> Entry | None:

@@ -41,9 +41,9 @@ def answering_of(recipe: Recipe) -> Answering:
     return recipe.answer
 
 
-def asker_of(recipe: Recipe, prepared: PreparedAnswers, accelerator: Accelerator) -> Asker:
+def asker_of(recipe: Recipe, prepared: PreparedAnswers) -> Asker:
     """How the rows of a run are asked."""
-    return Asker(answering_of(recipe), prepared.tokenizer, prepared.end_ids, accelerator, recipe.seed)
+    return Asker(answering_of(recipe), prepared.tokenizer, prepared.end_ids, recipe.seed)
 
 
 def train_fold(
@@ -122,13 +122,15 @@ def _evaluation(
     recipe: Recipe, prepared: PreparedAnswers, fold: Fold, stage: int, accelerator: Accelerator
 ) -> Callable[[Network, Feed], Evaluated]:
     """What a stage calls to be evaluated: answer the rows that the fold holds out, and score the cleaned answers."""
-    asker = asker_of(recipe, prepared, accelerator)
+    asker = asker_of(recipe, prepared)
     asking = asked_of(prepared, fold.validation.tolist())
     made_by = {"system": "model", "fold": fold.name, "stage": str(stage)}
 
     def evaluate(network: Network, feed: Feed) -> Evaluated:
         del feed
-        answers = asker.ask(asker.local(network), asking, part="validation", made_by=made_by, fold=fold.number)
+        answers = asker.ask(
+            asker.local(network, accelerator), asking, part="validation", made_by=made_by, fold=fold.number
+        )
         measured = measures(recipe, prepared, answers)
         primary = recipe.evaluation.primary_metric
         return Evaluated(measured[primary], {primary: measured[primary], **measured}, answers)
@@ -161,13 +163,13 @@ def predict_fold(
         return
     watcher.station_began("answering")
     trained = load_trained(folder.model(fold.name), accelerator.device)
-    asker = asker_of(recipe, prepared, accelerator)
+    asker = asker_of(recipe, prepared)
     chosen = folder.read_about()["chosen"].get(fold.name, {})
     made_by = {"system": "model", "fold": fold.name, **{key: str(chosen[key]) for key in ("stage", "step") if chosen}}
     for part, ids, path in wanted:
         asking = asked_of(prepared, ids.tolist())
         answers = asker.ask(
-            asker.local(trained.network),
+            asker.local(trained.network, accelerator),
             asking,
             part=part,
             made_by=made_by,
@@ -182,7 +184,7 @@ def predict_baselines(
 ) -> None:
     """Ask the untrained model what the trained one is asked, with and without examples."""
     network: Network | None = None
-    asker = asker_of(recipe, prepared, accelerator)
+    asker = asker_of(recipe, prepared)
     untrained = recipe.model.model_copy(update={"adapter": None})
     for fold in prepared.split.folds():
         for name in recipe.evaluation.baselines:
@@ -195,7 +197,7 @@ def predict_baselines(
                     network = load_causal(untrained, prepared.located, accelerator.device)
                 asking = _asking_of(recipe, prepared, fold, name, ids.tolist(), folder)
                 made_by = {"system": name, "fold": fold.name}
-                engine = asker.local(network)
+                engine = asker.local(network, accelerator)
                 answers = asker.ask(
                     engine, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
                 )
