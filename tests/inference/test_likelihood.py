@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from strop.inference import branches as branch_scores
 from strop.inference import likelihood, prompt_cache
-from strop.inference.likelihood import candidate_log_likelihoods, takes_branches
+from strop.inference.branches import takes_branches
+from strop.inference.likelihood import candidate_log_likelihoods
 from strop.models.network import Network
 from strop.models.precision import make_accelerator
 from strop.records.completions import Completions, TokenIds
@@ -37,7 +39,7 @@ def test_scores_are_those_of_each_candidate_alone(
     monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", logits_at_once)
     assert takes_branches(network.transformer)
     if not branches:
-        monkeypatch.setattr(likelihood, "BRANCHING_ATTENTION", ())
+        monkeypatch.setattr(branch_scores, "BRANCHING_ATTENTION", ())
     several = [ids(7), ids(7, 8, 9), ids(200, 3), ids(*range(50, 75))]
     given = [several[: 2 + at % 3] for at in range(completions.n_prompts)]
     told: list[tuple[int, int]] = []

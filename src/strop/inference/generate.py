@@ -13,8 +13,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
+from strop.inference.branches import log_probability
 from strop.inference.generated import Generated
-from strop.inference.likelihood import log_probability, score_behind
+from strop.inference.likelihood import score_behind
 from strop.inference.prompt_cache import PromptBatch, PromptReader, chosen_rows, plan_prompts
 from strop.inference.weights import ready_to_write
 from strop.models.network import Network

@@ -4,31 +4,26 @@ A prompt is read once: its last token's logits score the first token of all cand
 candidates are laid behind the prompt as branches, and a mask lets each see the prompt and itself alone; for a model
 whose attention takes no such mask every candidate goes on from a copy of the prompt's cache.
 
-Dimensions: P prompts, N prompts in a batch, K candidates, M candidates of a batch, S tokens of branches, T columns, V
-vocabulary.
+Dimensions: P prompts, N prompts in a batch, K candidates, M candidates of a batch, T columns, V vocabulary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from numpy.typing import NDArray
-from torch import Tensor
+from transformers import DynamicCache
 
+from strop.inference.branches import log_probability, score_branches, takes_branches
 from strop.inference.prompt_cache import PromptBatch, PromptReader, align_right, chosen_rows, feed, plan_prompts
 from strop.inference.weights import ready_to_write
-from strop.models.attention import NAME as SHORT_IN_FLOAT32
 from strop.models.network import Network
-from strop.models.shared_context import MASKED_LAYERS, PADDING, branch_mask, layer_kinds
 from strop.records.completions import Completions, TokenIds
 
 # Logits that are held at once: 256 MiB in float32.
 LOGITS_AT_ONCE = 2**26
-# Attention that takes a mask of booleans.
-BRANCHING_ATTENTION = ("sdpa", SHORT_IN_FLOAT32)
 
 
 def candidate_log_likelihoods(
@@ -95,24 +90,10 @@ def score_behind(
         exact_NV, first_M = logits_NV.float(), np.asarray([candidate[0] for candidate in flat])
         total_M = (exact_NV[row_M, first_M] - exact_NV.logsumexp(dim=-1)[row_M]).cpu().numpy()
         longer = np.asarray([at for at, candidate in enumerate(flat) if len(candidate) > 1], dtype=np.intp)
-        score = _score_branches if takes_branches(reader.model) else _score_copies
+        score = score_branches if takes_branches(reader.model) else _score_copies
         for part in _parts(longer, row_M, [len(candidate) for candidate in flat], logits_NV.shape[-1]):
-            total_M[part] += score(reader.model, batch, [flat[at] for at in part], row_M[part])
+            total_M[part] += score(reader.model, batch, batch.cache, [flat[at] for at in part], row_M[part])
     return np.split(total_M, np.cumsum([len(own) for own in candidates])[:-1])
-
-
-def takes_branches(model: Any) -> bool:
-    """Whether a model's attention takes a mask of one's own, and its positions are given rather than counted."""
-    config = model.config.get_text_config(decoder=True)
-    is_masked = config._attn_implementation in BRANCHING_ATTENTION and set(layer_kinds(config)) <= set(MASKED_LAYERS)
-    has_positions = "position_ids" in signature(model.forward).parameters
-    return is_masked and has_positions and not getattr(config, "alibi", False)
-
-
-def log_probability(logits: Tensor, chosen: Tensor) -> Tensor:
-    """Log-probability of chosen tokens in float32: `logits` has the shape of `chosen` and V behind it."""
-    exact = logits.float()
-    return exact.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - exact.logsumexp(dim=-1)
 
 
 def _parts(
@@ -132,56 +113,10 @@ def _parts(
         yield np.concatenate(by_prompt[start:])
 
 
-def _score_branches(
-    model: Any, batch: PromptBatch, candidates: list[TokenIds], row_M: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Log-likelihood of all tokens but the first, shape (M,), with the candidates of a prompt behind each other."""
-    assert batch.cache is not None
-    device, config = batch.mask_NT.device, model.config.get_text_config(decoder=True)
-    first, n_prompts = int(row_M[0]), int(row_M[-1] - row_M[0]) + 1
-    rest_M = [len(candidate) - 1 for candidate in candidates]
-    width = int(np.bincount(row_M - first, weights=rest_M).max())
-    input_ids_NS = np.zeros((n_prompts, width), dtype=np.int64)
-    target_NS, offset_NS = np.zeros_like(input_ids_NS), np.zeros_like(input_ids_NS)
-    branch_NS = np.full_like(input_ids_NS, PADDING)
-    used_N = [0] * n_prompts
-    places = []
-    for number, (row, candidate, n_rest) in enumerate(zip(row_M - first, candidates, rest_M, strict=True), 1):
-        here = (row, slice(used_N[row], used_N[row] + n_rest))
-        input_ids_NS[here], target_NS[here] = candidate[:-1], candidate[1:]
-        branch_NS[here], offset_NS[here] = number, np.arange(n_rest)
-        used_N[row] += n_rest
-        places.append(here)
-    rows = slice(first, first + n_prompts)
-    mask_NT = batch.mask_NT[rows]
-    length_N1 = mask_NT.sum(dim=1, keepdim=True)
-    position_NS = length_N1 + torch.from_numpy(offset_NS).to(device)
-    position_NT = torch.cat([(mask_NT.cumsum(dim=1) - 1).clamp(min=0), position_NS], dim=1)
-    # Tokens of the prompt are shared, branch 0.
-    branch_NT = torch.cat([torch.where(mask_NT == 1, 0, PADDING), torch.from_numpy(branch_NS).to(device)], dim=1)
-    seen = {
-        kind: branch_mask(branch_NT, position_NT, config.sliding_window if kind == "sliding_attention" else None)
-        for kind in layer_kinds(config)
-    }
-    seen = {kind: mask[:, :, -width:] for kind, mask in seen.items()}
-    logits_NSV = feed(
-        model,
-        torch.from_numpy(input_ids_NS).to(device),
-        mask_NT,
-        chosen_rows(batch.cache, rows),
-        width,
-        position_NS=position_NS,
-        seen=seen if len(seen) > 1 else next(iter(seen.values())),
-    )
-    found_NS = log_probability(logits_NSV, torch.from_numpy(target_NS).to(device)).cpu().numpy()
-    return np.asarray([found_NS[here].sum() for here in places], dtype=np.float32)
-
-
 def _score_copies(
-    model: Any, batch: PromptBatch, candidates: list[TokenIds], row_M: NDArray[np.intp]
+    model: Any, batch: PromptBatch, cache: DynamicCache, candidates: Sequence[TokenIds], row_M: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Log-likelihood of all tokens but the first, shape (M,), from copies of the prompts' cache."""
-    assert batch.cache is not None
     device = batch.mask_NT.device
     rows = torch.from_numpy(row_M).to(device)
     n_fed = max(map(len, candidates)) - 1
@@ -189,7 +124,7 @@ def _score_copies(
     padded = np.stack([np.pad(candidate, (0, n_fed + 1 - len(candidate)), mode="edge") for candidate in candidates])
     token_MT = torch.from_numpy(padded.astype(np.int64)).to(device)
     mask_MT = torch.nn.functional.pad(batch.mask_NT[rows], (0, n_fed), value=1)
-    logits_MTV = feed(model, token_MT[:, :-1], mask_MT, chosen_rows(batch.cache, rows), n_fed)
+    logits_MTV = feed(model, token_MT[:, :-1], mask_MT, chosen_rows(cache, rows), n_fed)
     found_MT = log_probability(logits_MTV, token_MT[:, 1:]).cpu().numpy()
     is_own_MT = np.arange(1, n_fed + 1) < np.asarray([[len(candidate)] for candidate in candidates])
     total_M: NDArray[np.float32] = found_MT.sum(axis=1, where=is_own_MT)

@@ -121,7 +121,7 @@ def plan_memory(
     """
     if half_precision is None:
         half_precision = recipe.model.precision in ("bfloat16", "float16")
-    given = _Conditions(located, longest_tokens, n_labels, half_precision, on_cpu, recipe.task == "answer")
+    given = _Conditions(located, longest_tokens, n_labels, half_precision, on_cpu, recipe.writes)
     plan = _plan(given, recipe, available_gib)
     if plan.fits:
         return plan

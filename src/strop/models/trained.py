@@ -131,7 +131,7 @@ def load_trained(folder: Path, device: torch.device) -> TrainedModel:
     labels, pad_id, pooling = tuple(about["labels"]), int(about["pad_id"]), about["pooling"]
     inputs = Inputs(**{**about["inputs"], "segments": tuple(about["inputs"]["segments"])})
     located = _base_of(recipe, about["base_model"], folder) if recipe.model.adapter else _own_weights(folder, recipe)
-    if recipe.task == "answer":
+    if recipe.writes:
         transformer = load_causal_transformer(recipe.model, located, device)
     else:
         transformer, _ = load_transformer(recipe.model, located, labels, pooling, pad_id, device, inputs)

@@ -135,5 +135,10 @@ class Answering(Section):
     """What `strop decode` compares on held-out rows."""
     cleaning: Cleaning = Cleaning()
     """What takes noise off answers."""
+    label_words: dict[str, str] = {}
+    """For the task `classify`: words that stand for a label, by label; a label without an entry stands for itself."""
+    calibrate_by_prior: bool = False
+    """For the task `classify`: take off a label what the model says for it behind a prompt without texts; this helps a
+    model that is not trained."""
     server: Server | None = None
     """A server that answers in place of this process, for `strop predict` and `strop decode`."""

@@ -1,4 +1,4 @@
-"""What must hold between the entries of a recipe for the task `answer`."""
+"""What must hold between the entries of a recipe whose model writes."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,19 +8,23 @@ from strop.recipe.sections import Recipe
 
 
 def _belongs_to_the_task(recipe: Recipe) -> Iterator[Problem]:
-    if recipe.task == "answer":
-        return
     must, do = "it belongs to the task 'answer'", "remove it, or set task=answer"
-    if recipe.answer is not None:
+    if recipe.answer is not None and not recipe.writes:
         yield Problem("answer", must, f"task={recipe.task}", do)
-    for name in ("context", "messages"):
-        if getattr(recipe.data, name) is not None:
-            yield Problem(f"data.{name}", must, f"task={recipe.task}", do)
+    if recipe.data.messages is not None and recipe.task != "answer":
+        yield Problem("data.messages", must, f"task={recipe.task}", do)
+    if recipe.data.context is not None and not recipe.writes:
+        yield Problem("data.context", must, f"task={recipe.task}", do)
+    if recipe.task == "answer" and recipe.answer is not None:
+        for name in ("label_words", "calibrate_by_prior"):
+            if getattr(recipe.answer, name):
+                must, do = "it belongs to the task 'classify'", "remove it, or set task=classify"
+                yield Problem(f"answer.{name}", must, "task=answer", do)
 
 
 def _reads_words_alone(recipe: Recipe) -> Iterator[Problem]:
     """Parts of the house that a model which writes cannot use."""
-    if recipe.task != "answer":
+    if not recipe.writes:
         return
     data, model = recipe.data, recipe.model
     for where, is_given in (
@@ -33,7 +37,7 @@ def _reads_words_alone(recipe: Recipe) -> Iterator[Problem]:
         ("text.parts", recipe.text.parts is not None),
     ):
         if is_given:
-            yield Problem(where, "the task 'answer' reads a prompt alone", "a value", "remove it")
+            yield Problem(where, "a model that writes reads a prompt alone", "a value", "remove it")
     if recipe.text.template is not None:
         yield Problem("text.template", "prompts have a template of their own", "both", "give answer.prompt.template")
     if model.pooling not in ("auto", "native"):
@@ -46,7 +50,7 @@ def _reads_words_alone(recipe: Recipe) -> Iterator[Problem]:
 
 def _context(recipe: Recipe) -> Iterator[Problem]:
     data, answering = recipe.data, recipe.answer
-    if recipe.task != "answer" or answering is None:
+    if not recipe.writes or answering is None:
         return
     if data.messages is not None:
         if data.text != [data.messages] or data.answers is not None or data.context is not None:

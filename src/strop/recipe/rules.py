@@ -99,13 +99,21 @@ def _task(recipe: Recipe) -> Iterator[Problem]:
         if name == "metadata_ridge" and recipe.task == "regress" and not has_metadata:
             must, do = "this baseline reads metadata", "give data.categorical or data.numeric, or remove it"
             yield Problem(f"evaluation.baselines.{number}", must, "no metadata columns", do)
-        if name not in BASELINES[recipe.task]:
-            must, do = f"it must be a baseline of the task '{recipe.task}'", ", ".join(BASELINES[recipe.task])
+        if name not in _baselines_of(recipe):
+            must, do = f"it must be a baseline of the task '{recipe.task}'", ", ".join(_baselines_of(recipe))
             yield Problem(f"evaluation.baselines.{number}", must, name, f"choose among {do}")
     for number, stage in enumerate(recipe.stages):
-        if stage.objective not in OBJECTIVES[recipe.task]:
-            must, do = f"it must be an objective of the task '{recipe.task}'", ", ".join(OBJECTIVES[recipe.task])
+        objectives = OBJECTIVES["answer" if recipe.writes else recipe.task]
+        if stage.objective not in objectives:
+            must, do = f"it must be an objective of the task '{recipe.task}'", ", ".join(objectives)
             yield Problem(f"stages.{number}.objective", must, stage.objective, f"choose among {do}")
+
+
+def _baselines_of(recipe: Recipe) -> tuple[str, ...]:
+    if recipe.task == "classify" and recipe.writes:
+        # A body without a head is not loaded here.
+        return ("majority", "tfidf", *BASELINES["answer"])
+    return BASELINES[recipe.task]
 
 
 def _stages(recipe: Recipe) -> Iterator[Problem]:

@@ -275,7 +275,8 @@ class Recipe(Section):
     text: Text = Text()
     """How texts become tokens."""
     answer: Answering | None = None
-    """What a causal model is asked, how it decodes, and how its answers are cleaned; for the task `answer`."""
+    """What a causal model is asked, how it decodes, and how its answers are cleaned; for the task `answer`. With it the
+    task `classify` takes labels for words that a causal model writes, and scores them by their likelihood."""
     stages: Annotated[
         list[Stage], Field(min_length=1), BeforeValidator(_in_a_row, json_schema_input_type=list[Stage | Cycle])
     ] = [Stage()]
@@ -294,6 +295,14 @@ class Recipe(Section):
         if not isinstance(content, dict) or content.get("task", "classify") not in TASK_DEFAULTS:
             return content
         defaults = TASK_DEFAULTS[content.get("task", "classify")]
+        if content.get("task", "classify") == "classify" and content.get("answer") is not None:
+            defaults = {
+                "stage": TASK_DEFAULTS["answer"]["stage"],
+                "evaluation": {
+                    **defaults["evaluation"],
+                    "baselines": ["majority", "tfidf", "zero_shot", "few_shot"],
+                },
+            }
         data = content.get("data")
         has_metadata = isinstance(data, dict) and bool(data.get("categorical") or data.get("numeric"))
         filled = {"stages": [{}], "evaluation": {}, **content}
@@ -310,6 +319,11 @@ class Recipe(Section):
                 without = [name for name in filled["evaluation"]["baselines"] if name != "metadata_ridge"]
                 filled["evaluation"]["baselines"] = without
         return filled
+
+    @property
+    def writes(self) -> bool:
+        """Whether a causal model writes: answers, or the words of labels."""
+        return self.task == "answer" or (self.task == "classify" and self.answer is not None)
 
     @property
     def keeps_unanswerable(self) -> bool:

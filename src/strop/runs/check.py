@@ -112,7 +112,7 @@ class _Reading:
 def _reading_of(
     recipe: Recipe, dataset: Dataset, split: Split, tokenizer: TextTokenizer, located: LocatedModel
 ) -> _Reading:
-    if recipe.task == "answer":
+    if recipe.writes:
         training, asking = prompts_of(recipe, dataset, split, tokenizer, located)
         of_training = training.completions
         longest = int((of_training.prompt_tokens_P + of_training.answer_tokens_P).max())

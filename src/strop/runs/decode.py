@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from strop.errors import Problem, RunError
 from strop.evaluation.evaluate_answers import score_answers
 from strop.inference.cleaning import clean_answers
+from strop.inference.engines import Asked
 from strop.models.trained import TrainedModel, load_trained, set_decoding
 from strop.recipe.answer import Decoding
 from strop.recipe.sections import Recipe
@@ -22,12 +23,12 @@ from strop.reporting.answer_decodings import ranked_decodings
 from strop.reporting.card import write_card
 from strop.reporting.material import DECODINGS
 from strop.reporting.report import write_report
-from strop.runs.ask import concatenated
-from strop.runs.judge import accepted_of, judge_open_rows, must_be_finished
+from strop.runs.ask import Asker, concatenated, in_order_of
+from strop.runs.judge import accepted_of, answering_of, judge_open_rows, must_be_finished
 from strop.runs.prepare_answers import PreparedAnswers, prepare_answers
 from strop.runs.run import Run
 from strop.runs.train import fold_predictions
-from strop.runs.train_answers import answering_of, asked_of, asker_of, gather_predictions, parts_of
+from strop.runs.train_answers import gather_predictions, parts_of
 from strop.training.watch import Watcher, Watchers
 
 
@@ -125,10 +126,11 @@ class _Asking:
             self.watcher.station_began(f"{part} by {decoding.name}")
             if fold.name not in self.models:
                 self.models[fold.name] = load_trained(self.folder.model(fold.name), self.accelerator.device)
-            asker = asker_of(self.recipe, self.prepared)
+            prepared = self.prepared
+            asker = Asker(answering_of(self.recipe), prepared.tokenizer, prepared.end_ids, self.recipe.seed)
             answers = asker.ask(
                 asker.local(self.models[fold.name].network, self.accelerator),
-                asked_of(self.prepared, dict(parts_of(self.prepared, fold))[part].tolist()),
+                Asked(in_order_of(prepared.asking, dict(parts_of(prepared, fold))[part].tolist())),
                 part=part,
                 made_by={"system": "model", "fold": fold.name},
                 fold=fold.number,
@@ -159,7 +161,7 @@ def _make_own(asking: _Asking, chosen: Decoding, n_compared: int) -> None:
         if len(prepared.split.test):
             asking.of_fold(fold, chosen, "test").save(sealed_path)
         set_decoding(folder.model(fold.name), chosen)
-    gather_predictions(recipe, prepared, folder)
+    gather_predictions(recipe, prepared, folder, asking.accelerator)
     judge_open_rows(recipe, prepared.dataset, prepared.split, folder)
     write_report(folder)
     write_card(folder)

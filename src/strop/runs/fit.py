@@ -94,7 +94,7 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
     )
     prepared: Prepared | PreparedAnswers
     with _timed(folder, "prepare"):
-        prepared = (prepare_answers if recipe.task == "answer" else prepare)(recipe, folder, watcher)
+        prepared = (prepare_answers if recipe.writes else prepare)(recipe, folder, watcher)
     _train_and_predict(recipe, prepared, folder, watcher)
     with _timed(folder, "score"):
         watcher.station_began("scoring")
@@ -119,7 +119,7 @@ def _train_and_predict(
     from strop.runs.train import checkpoint_note
 
     # Both have the same stations, by the same names.
-    stations: Any = import_module("strop.runs.train_answers" if recipe.task == "answer" else "strop.runs.train")
+    stations: Any = import_module("strop.runs.train_answers" if recipe.writes else "strop.runs.train")
     accelerator = make_accelerator(recipe.model.precision, trackers=recipe.report_to, folder=folder.path / "trackers")
     folder.update_about(versions=_versions(), hardware=_hardware(accelerator.device.type))
     with Trackers.of(recipe, accelerator) as trackers:
@@ -132,7 +132,7 @@ def _train_and_predict(
     folder.ledger.write(checkpoint_note(folder, recipe))
     with _timed(folder, "baselines"):
         stations.predict_baselines(recipe, prepared, folder, accelerator, watcher)
-    stations.gather_predictions(recipe, prepared, folder)
+    stations.gather_predictions(recipe, prepared, folder, accelerator)
     folder.update_about(peak_memory_gib=_peak_memory_gib(accelerator.device.type))
 
 

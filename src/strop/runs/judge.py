@@ -8,7 +8,7 @@ from strop.evaluation.evaluate import score_predictions
 from strop.evaluation.evaluate_answers import score_answers
 from strop.evaluation.evaluate_values import score_values
 from strop.inference.cleaning import clean_answers, cleaning_entries
-from strop.recipe.answer import Cleaning
+from strop.recipe.answer import Answering, Cleaning
 from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
@@ -206,6 +206,17 @@ def _score_answers(
         treated={"uncleaned": model} if is_changed else {},
         no_answer=None if recipe.answer is None else recipe.answer.prompt.no_answer,
     )
+
+
+def answering_of(recipe: Recipe) -> Answering:
+    """The recipe's section on answers.
+
+    Raises:
+        ValueError: It has none: its model does not write.
+    """
+    if recipe.answer is None:
+        raise ValueError(f"a recipe of the task '{recipe.task}' has no section 'answer'")
+    return recipe.answer
 
 
 def accepted_of(rows: Dataset) -> list[tuple[str, ...]]:

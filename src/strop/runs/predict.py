@@ -51,19 +51,12 @@ def predict_rows(
             models[fold.name] = load_trained(folder.model(fold.name), accelerator.device)
         trained = models[fold.name]
         accelerator = make_accelerator(trained.recipe.model.precision)
-        trust = trained.recipe.model.trust_remote_code
-        tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=trust)
-        of_rows = (
-            None
-            if trained.recipe.evidence is None
-            else evidence_of_new_rows(trained.recipe, folder, rows, tokenizer, Watchers())
-        )
-        examples = tokenize(trained.recipe, rows, tokenizer, of_rows).examples
+        outputs_RL = _outputs_of_new(trained, folder, rows, accelerator, rows_done)
         by_fold.append(
             Predictions(
                 ids=rows.ids,
                 labels=trained.labels,
-                outputs_RL=outputs_of(trained, rows, examples, accelerator, rows_done),
+                outputs_RL=outputs_RL,
                 part=strings(["new"] * rows.n_rows),
                 seen_R=np.zeros(rows.n_rows, dtype=np.bool_),
                 fold_R=np.full(rows.n_rows, -1, dtype=np.int64),
@@ -74,6 +67,27 @@ def predict_rows(
     if len(by_fold) == 1 and temperature == 1.0:
         return by_fold[0]
     return average_folds(by_fold, {"system": "model"}, temperature=temperature)
+
+
+def _outputs_of_new(
+    trained: TrainedModel,
+    folder: RunFolder,
+    rows: Dataset,
+    accelerator: Accelerator,
+    rows_done: Callable[[int, int], None] | None,
+) -> NDArray[np.float32]:
+    """What a trained model says of rows outside the run, shape (R, L)."""
+    recipe = trained.recipe
+    tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=recipe.model.trust_remote_code)
+    if recipe.writes:
+        from strop.runs.predict_answers import label_outputs_of
+
+        return label_outputs_of(trained, tokenizer, rows, accelerator, rows_done)
+    of_rows = None
+    if recipe.evidence is not None:
+        of_rows = evidence_of_new_rows(recipe, folder, rows, tokenizer, Watchers())
+    examples = tokenize(recipe, rows, tokenizer, of_rows).examples
+    return outputs_of(trained, rows, examples, accelerator, rows_done)
 
 
 def outputs_of(

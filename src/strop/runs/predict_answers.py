@@ -4,6 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from accelerate import Accelerator
+from numpy.typing import NDArray
+
 from strop.ensembling.answer_vote import voted
 from strop.errors import Problem, RunError
 from strop.inference.engines import Asked
@@ -19,7 +23,9 @@ from strop.records.files import read_json
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
 from strop.runs.ask import Asker
-from strop.runs.train_answers import answering_of
+from strop.runs.judge import answering_of
+from strop.runs.prepare_answers import label_words
+from strop.runs.replies import label_logits
 from strop.text.prompts import Prompted, make_completions
 from strop.text.tokenizer import TextTokenizer
 
@@ -97,11 +103,38 @@ def answer_rows_by_server(
     )
 
 
+def label_outputs_of(
+    trained: TrainedModel,
+    tokenizer: TextTokenizer,
+    rows: Dataset,
+    accelerator: Accelerator,
+    rows_done: Done | None = None,
+) -> NDArray[np.float32]:
+    """Logits of labels by the likelihood of their words, shape (R, L), for a classifier that writes.
+
+    Args:
+        trained: A model as `load_trained` gives it.
+        tokenizer: Its tokenizer.
+        rows: New rows.
+        accelerator: Device and precision.
+        rows_done: Told how many of how many prompts are done.
+    """
+    recipe, config = trained.recipe, trained.network.transformer.config
+    if rows.n_rows == 0:
+        return np.zeros((0, len(trained.labels)), dtype=np.float32)
+    _, prompted = _prompts(trained.folder, recipe, rows, config)
+    words = label_words(recipe, rows, trained.labels, tokenizer, trained.folder, _longest(config))
+    return label_logits(trained.network, prompted.completions, words, accelerator, rows_done)
+
+
+def _longest(config: Any) -> int | None:
+    return None if config is None else getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
 def _prompts(model: Path, recipe: Recipe, rows: Dataset, config: Any) -> tuple[Asker, Prompted]:
     """How the rows are asked, and their prompts; with the model's config, no prompt is longer than it can read."""
     tokenizer = TextTokenizer.from_folder(model, trust_remote_code=recipe.model.trust_remote_code)
-    longest = None if config is None else getattr(config.get_text_config(), "max_position_embeddings", None)
-    prompted = make_completions(rows, tokenizer, model, recipe, purpose="predict", max_positions=longest)
+    prompted = make_completions(rows, tokenizer, model, recipe, purpose="predict", max_positions=_longest(config))
     return Asker(answering_of(recipe), tokenizer, prompted.end_ids, recipe.seed), prompted
 
 

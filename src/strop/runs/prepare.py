@@ -225,7 +225,7 @@ def reading_key(recipe: Recipe, dataset: Dataset, of_rows: Sequence[RowEvidence]
         key.update(repr(of_rows).encode())
     if recipe.answer is not None:
         key.update(recipe.answer.prompt.model_dump_json().encode())
-        key.update(str((recipe.data.context, recipe.data.messages, recipe.seed)).encode())
+        key.update(str((recipe.data.context, recipe.data.messages, recipe.answer.label_words)).encode())
     # Tokenizers come in many files; all that lies beside the weights may have a say.
     for file in sorted(located.folder.iterdir()):
         if file.is_file() and file.suffix not in WEIGHT_SUFFIXES:

@@ -330,8 +330,9 @@ def _frozen_features(
     return mean_by_row(prepared.examples, features_WF)
 
 
-def gather_predictions(recipe: Recipe, prepared: Prepared, folder: RunFolder) -> None:
+def gather_predictions(recipe: Recipe, prepared: Prepared, folder: RunFolder, accelerator: Accelerator) -> None:
     """Put the folds' predictions together: every held-out row once, sealed rows averaged over the folds' models."""
+    del accelerator
     for system in ["model", *(f"baseline-{name}" for name in recipe.evaluation.baselines)]:
         held, sealed = [], []
         for fold in prepared.split.folds():

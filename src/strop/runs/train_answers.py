@@ -1,49 +1,32 @@
-"""The stations of the task `answer` that load a language model: train every fold, answer held-out and sealed rows."""
+"""The stations that load a model that writes: train every fold, ask about held-out and sealed rows."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from accelerate import Accelerator
+from numpy.typing import NDArray
 
-from strop.ensembling.answer_vote import voted
-from strop.evaluation.answer_intervals import means, measured_by_row
-from strop.inference.cleaning import clean_answers
-from strop.inference.engines import Asked
-from strop.metrics.answers import ANSWER_METRICS
 from strop.models.causal import load_causal
 from strop.models.load import count_parameters
 from strop.models.network import Network
 from strop.models.trained import ABOUT, load_trained, save_trained
-from strop.recipe.answer import Answering
 from strop.recipe.sections import Recipe, Stage
-from strop.records.answers import Answers
+from strop.records.completions import Completions
+from strop.records.dataset import Strings
+from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
-from strop.runs.ask import Asker, concatenated, in_order_of
-from strop.runs.judge import accepted_of
+from strop.runs.ask import in_order_of
+from strop.runs.judge import load_outputs
 from strop.runs.prepare_answers import PreparedAnswers, few_shot_prompts
-from strop.runs.train import fold_predictions, fold_seed, stage_name
+from strop.runs.replies import Outputs, Replies, replies_of
+from strop.runs.train import fold_predictions, fold_seed, stage_name, unseen_predictions
+from strop.tasks.task import BaselineRows
 from strop.training.feed import Feed
 from strop.training.objectives.complete import CompletionFeed
 from strop.training.stage import Evaluated, StageJob, train_stage
 from strop.training.watch import Watcher
-
-
-def answering_of(recipe: Recipe) -> Answering:
-    """The recipe's section on answers.
-
-    Raises:
-        ValueError: It has none: the recipe is of another task.
-    """
-    if recipe.answer is None:
-        raise ValueError(f"a recipe of the task '{recipe.task}' has no section 'answer'")
-    return recipe.answer
-
-
-def asker_of(recipe: Recipe, prepared: PreparedAnswers) -> Asker:
-    """How the rows of a run are asked."""
-    return Asker(answering_of(recipe), prepared.tokenizer, prepared.end_ids, recipe.seed)
 
 
 def train_fold(
@@ -84,7 +67,7 @@ def train_fold(
         folder.model(fold.name),
         recipe=recipe,
         located=prepared.located,
-        labels=(),
+        labels=() if prepared.task is None else prepared.task.names,
         pad_id=prepared.tokenizer.pad_id,
         preprocessing={"end_ids": list(prepared.end_ids)},
     )
@@ -95,6 +78,7 @@ def _stage_jobs(
 ) -> Iterator[StageJob]:
     """The jobs of a fold's stages, in their order."""
     rows = np.flatnonzero(np.isin(prepared.training.ids, fold.train))
+    replies = replies_of(recipe, prepared, accelerator)
     for number, stage in enumerate(recipe.stages):
         seed = fold_seed(recipe, fold, number + 1)
 
@@ -109,8 +93,8 @@ def _stage_jobs(
             number=number,
             stage=stage,
             feed=feed,
-            evaluate=_evaluation(recipe, prepared, fold, number, accelerator),
-            higher_is_better=ANSWER_METRICS[recipe.evaluation.primary_metric].higher_is_better,
+            evaluate=_evaluation(recipe, prepared, fold, number, replies),
+            higher_is_better=replies.higher_is_better,
             start=None,
             folder=folder.stage(fold.name, number, stage.objective),
             seed=seed,
@@ -119,30 +103,19 @@ def _stage_jobs(
 
 
 def _evaluation(
-    recipe: Recipe, prepared: PreparedAnswers, fold: Fold, stage: int, accelerator: Accelerator
+    recipe: Recipe, prepared: PreparedAnswers, fold: Fold, stage: int, replies: Replies
 ) -> Callable[[Network, Feed], Evaluated]:
-    """What a stage calls to be evaluated: answer the rows that the fold holds out, and score the cleaned answers."""
-    asker = asker_of(recipe, prepared)
-    asking = asked_of(prepared, fold.validation.tolist())
+    """What a stage calls to be evaluated: ask about the rows that the fold holds out, and score the replies."""
+    asking = in_order_of(prepared.asking, fold.validation.tolist())
     made_by = {"system": "model", "fold": fold.name, "stage": str(stage)}
 
     def evaluate(network: Network, feed: Feed) -> Evaluated:
         del feed
-        answers = asker.ask(
-            asker.local(network, accelerator), asking, part="validation", made_by=made_by, fold=fold.number
-        )
-        measured = measures(recipe, prepared, answers)
-        primary = recipe.evaluation.primary_metric
-        return Evaluated(measured[primary], {primary: measured[primary], **measured}, answers)
+        outputs = replies.reply(network, asking, part="validation", made_by=made_by, fold=fold.number)
+        metrics = replies.measure(outputs)
+        return Evaluated(metrics[recipe.evaluation.primary_metric], metrics, outputs)
 
     return evaluate
-
-
-def measures(recipe: Recipe, prepared: PreparedAnswers, answers: Answers) -> Mapping[str, float]:
-    """Metrics of answers after cleaning, and the shares of those that failed, by name."""
-    accepted, answering = accepted_of(prepared.dataset.select(answers.ids)), answering_of(recipe)
-    cleaned, _ = clean_answers(answers, answering.cleaning)
-    return means(measured_by_row(cleaned, accepted, recipe.evaluation.answer_rules, answering.prompt.no_answer))
 
 
 def predict_fold(
@@ -163,28 +136,23 @@ def predict_fold(
         return
     watcher.station_began("answering")
     trained = load_trained(folder.model(fold.name), accelerator.device)
-    asker = asker_of(recipe, prepared)
+    replies = replies_of(recipe, prepared, accelerator)
     chosen = folder.read_about()["chosen"].get(fold.name, {})
     made_by = {"system": "model", "fold": fold.name, **{key: str(chosen[key]) for key in ("stage", "step") if chosen}}
     for part, ids, path in wanted:
-        asking = asked_of(prepared, ids.tolist())
-        answers = asker.ask(
-            asker.local(trained.network, accelerator),
-            asking,
-            part=part,
-            made_by=made_by,
-            fold=fold.number,
-            done=watcher.rows_done,
+        asking = in_order_of(prepared.asking, ids.tolist())
+        outputs = replies.reply(
+            trained.network, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
         )
-        answers.save(path)
+        outputs.save(path)
 
 
 def predict_baselines(
     recipe: Recipe, prepared: PreparedAnswers, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
 ) -> None:
-    """Ask the untrained model what the trained one is asked, with and without examples."""
+    """Ask the untrained model what the trained one is asked, with and without examples; fit the other baselines."""
     network: Network | None = None
-    asker = asker_of(recipe, prepared)
+    replies = replies_of(recipe, prepared, accelerator)
     untrained = recipe.model.model_copy(update={"adapter": None})
     for fold in prepared.split.folds():
         for name in recipe.evaluation.baselines:
@@ -193,51 +161,62 @@ def predict_baselines(
                 if len(ids) == 0 or path.exists():
                     continue
                 watcher.station_began(f"baseline {name}")
+                if name not in ("zero_shot", "few_shot"):
+                    _fitted_baseline(recipe, prepared, fold, name, part, ids).save(path)
+                    continue
                 if network is None:
                     network = load_causal(untrained, prepared.located, accelerator.device)
                 asking = _asking_of(recipe, prepared, fold, name, ids.tolist(), folder)
                 made_by = {"system": name, "fold": fold.name}
-                engine = asker.local(network, accelerator)
-                answers = asker.ask(
-                    engine, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
+                outputs = replies.reply(
+                    network, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
                 )
-                answers.save(path)
+                outputs.save(path)
+
+
+def _fitted_baseline(
+    recipe: Recipe, prepared: PreparedAnswers, fold: Fold, name: str, part: str, ids: Strings
+) -> Predictions:
+    """A baseline of the task `classify` that reads the texts of rows."""
+    task, dataset = prepared.task, prepared.dataset
+    if task is None:
+        raise ValueError(f"the task '{recipe.task}' has no baseline '{name}'")
+    texts = dataset.joined_texts()
+
+    def seen_of(rows: NDArray[np.intp]) -> BaselineRows:
+        return BaselineRows(texts[rows], groups=None if dataset.groups is None else dataset.groups[rows])
+
+    train = dataset.rows_of(fold.train)
+    outputs_RL = task.baseline(name, seen_of(train), train, seen_of(dataset.rows_of(ids)), seed=recipe.seed)
+    return unseen_predictions(outputs_RL, ids, task, fold, part, {"system": name, "fold": fold.name})
 
 
 def _asking_of(
     recipe: Recipe, prepared: PreparedAnswers, fold: Fold, name: str, ids: list[str], folder: RunFolder
-) -> Asked:
+) -> Completions:
     if name != "few_shot":
-        return asked_of(prepared, ids)
+        return in_order_of(prepared.asking, ids)
     prompted = few_shot_prompts(recipe, prepared, fold, prepared.dataset.select(ids))
     folder.ledger.write_all([replace(entry, station="baseline few_shot") for entry in prompted.entries])
-    return Asked(prompted.completions)
+    return prompted.completions
 
 
-def asked_of(prepared: PreparedAnswers, ids: list[str]) -> Asked:
-    """The prompts of these rows, in this order."""
-    return Asked(in_order_of(prepared.asking, ids))
-
-
-def gather_predictions(recipe: Recipe, prepared: PreparedAnswers, folder: RunFolder) -> None:
-    """Put the folds' answers together: every held-out row once, sealed rows by a vote of the folds' models."""
-    systems = ["model", *(f"baseline-{name}" for name in recipe.evaluation.baselines)]
-    for system in systems:
-        held: list[Answers] = []
-        sealed: dict[str, Answers] = {}
+def gather_predictions(recipe: Recipe, prepared: PreparedAnswers, folder: RunFolder, accelerator: Accelerator) -> None:
+    """Put the folds' replies together: every held-out row once, sealed rows by the folds' models together."""
+    replies = replies_of(recipe, prepared, accelerator)
+    for system in ["model", *(f"baseline-{name}" for name in recipe.evaluation.baselines)]:
+        held: list[Outputs] = []
+        sealed: dict[str, Outputs] = {}
         for fold in prepared.split.folds():
             held_path, sealed_path = fold_predictions(folder, system, fold)
-            held.append(Answers.load(held_path))
+            held.append(load_outputs(recipe, held_path))
             if len(prepared.split.test):
-                sealed[fold.name] = Answers.load(sealed_path)
-        made_by = {**held[0].made_by, "fold": "all"} if len(held) > 1 else held[0].made_by
-        ids = prepared.split.held_out_ids.tolist()
-        concatenated(held, ids, made_by).save(folder.predictions / f"{system}.arrow")
+                sealed[fold.name] = load_outputs(recipe, sealed_path)
+        replies.gather(held).save(folder.predictions / f"{system}.arrow")
         if sealed:
-            together = voted(sealed, recipe.evaluation.answer_rules)
-            together.save(folder.predictions / f"{system}.test.sealed.arrow")
+            replies.together(sealed).save(folder.predictions / f"{system}.test.sealed.arrow")
 
 
-def parts_of(prepared: PreparedAnswers, fold: Fold) -> tuple[tuple[str, np.ndarray], tuple[str, np.ndarray]]:
+def parts_of(prepared: PreparedAnswers, fold: Fold) -> tuple[tuple[str, Strings], tuple[str, Strings]]:
     """The rows that a fold's model answers: those held out, and the sealed ones."""
     return ("validation", fold.validation), ("test", prepared.split.test)
