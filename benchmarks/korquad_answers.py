@@ -1,12 +1,12 @@
 """How far does fine-tuning lift a small base model that answers Korean questions, and what do decodings and votes add?
 
-Articles of KorQuAD 1.0, gemma3-270m with LoRA; parts by article, the test articles sealed until the end. Exact match and
-F1 of characters, by KorQuAD's rules, with 95 % intervals over articles: the untrained model without and with examples,
-the model after each half epoch (on validation rows, which chose the checkpoint), every decoding and votes over them (on
-validation rows too), and at last the chosen model on the opened test articles.
+Articles of KorQuAD 1.0, gemma3-270m with LoRA; parts by article, the test articles sealed until the end. Exact match
+and F1 of characters, by KorQuAD's rules, with 95 % intervals over articles: the untrained model without and with
+examples, the model after each half epoch (on validation rows, which chose the checkpoint), decodings and votes over
+them (on validation rows too), and at last the chosen model on the opened test articles.
 
-    python benchmarks/korquad_answers.py --runs runs-korquad     # goal: F1 25 points above zero-shot, 2 hours on 2 cores
-    python benchmarks/korquad_answers.py --quick                 # 60 questions: shows that it runs, no more
+    python benchmarks/korquad_answers.py --runs runs-korquad  # goal: F1 25 points above zero-shot, 2 hours on 2 cores
+    python benchmarks/korquad_answers.py --quick              # 60 questions: shows that it runs, no more
 """
 
 import argparse

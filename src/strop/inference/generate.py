@@ -16,7 +16,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList,
 from strop.inference.branches import log_probability
 from strop.inference.generated import Generated
 from strop.inference.likelihood import score_behind
-from strop.inference.prompt_cache import PromptBatch, PromptReader, chosen_rows, plan_prompts
+from strop.inference.prompt_cache import PromptBatch, PromptReader, chosen_rows, empty_cache, plan_prompts
 from strop.inference.weights import ready_to_write
 from strop.models.network import Network
 from strop.recipe.answer import Decoding
@@ -127,7 +127,9 @@ def _write(reader: PromptReader, batch: PromptBatch, config: GenerationConfig, d
     given: dict[str, Any] = {}
     if copies > 1 and not reader.why_whole:
         reader.read_on(batch, batch.n_columns - 1)
-    if batch.cache is not None:
+    if not reader.why_whole and batch.cache is None:
+        given["past_key_values"] = empty_cache()
+    elif batch.cache is not None:
         rows = torch.arange(len(batch.prompts), device=batch.mask_NT.device).repeat_interleave(copies)
         # transformers repeats prompts by itself, but no cache that it is given.
         given["past_key_values"] = chosen_rows(batch.cache, rows) if copies > 1 else batch.cache

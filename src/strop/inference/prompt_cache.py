@@ -29,6 +29,8 @@ from strop.records.completions import Completions, TokenIds
 
 ROWS_PER_BATCH = 32
 TOKENS_PER_BATCH = 16384
+# For so many more tokens there is room in a cache, whenever it is made anew.
+ROOM_TOKENS = 64
 
 # Keys and values of every layer for one text, each of shape (heads, tokens, width).
 _Read = list[tuple[Tensor, Tensor]]
@@ -151,16 +153,57 @@ def feed(
     return logits_NSV
 
 
+class GrowingLayer(DynamicLayer):  # type: ignore[misc]
+    """Keys and values with room for tokens to come: transformers' own layer copies all of them for every new token."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._room: tuple[Tensor, Tensor] | None = None
+        self._used: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Add the states of new tokens, each of shape (N, heads, tokens, width); gives those of all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        start = self.get_seq_length()
+        after = start + key_states.shape[-2]
+        # Whoever reorders or crops a cache puts other tensors in place of ours.
+        is_ours = self._used is not None and self.keys is self._used[0] and self.values is self._used[1]
+        if self._room is None or not is_ours or after > self._room[0].shape[-2]:
+            self._room = (_with_room(self.keys, key_states, start), _with_room(self.values, value_states, start))
+        for room, states in zip(self._room, (key_states, value_states), strict=True):
+            room[..., start:after, :] = states
+        self._used = (self._room[0][..., :after, :], self._room[1][..., :after, :])
+        self.keys, self.values = self._used
+        return self._used
+
+
+def _with_room(known: Tensor, new: Tensor, n_known: int) -> Tensor:
+    """A tensor that begins with what is known, and has room for what is new and more."""
+    *before, n_new, width = new.shape
+    room = new.new_empty(*before, n_known + n_new + ROOM_TOKENS, width)
+    if n_known:
+        room[..., :n_known, :] = known
+    return room
+
+
+def empty_cache() -> DynamicCache:
+    """A cache that keeps all tokens in all layers."""
+    cache = DynamicCache()
+    cache.layer_class_to_replicate = GrowingLayer
+    return cache
+
+
 def chosen_rows(cache: DynamicCache, rows: Tensor | slice) -> DynamicCache:
     """A cache of these rows, in this order; the given one stays as it is, whatever the new one is used for."""
     return _cache([(layer.keys[rows], layer.values[rows]) for layer in cache.layers])
 
 
 def _cache(layers: Sequence[tuple[Tensor, Tensor]]) -> DynamicCache:
-    """A cache of full layers; unlike its own `update` this copies nothing, and later updates make new tensors."""
-    cache = DynamicCache()
+    """A cache of these keys and values, which are not copied before more are added."""
+    cache = empty_cache()
     for keys, values in layers:
-        layer = DynamicLayer()
+        layer = GrowingLayer()
         layer.lazy_initialization(keys, values)
         layer.keys, layer.values = keys, values
         cache.layers.append(layer)
@@ -207,7 +250,7 @@ class PromptReader:
         if start >= n_columns:
             return None
         if batch.cache is None:
-            batch.cache = DynamicCache()
+            batch.cache = empty_cache()
         fed = batch.input_ids_NT[:, start:n_columns]
         return feed(self.model, fed, batch.mask_NT[:, :n_columns], batch.cache, 1)[:, -1]
 
@@ -221,7 +264,7 @@ class PromptReader:
         at_C = [one_of[context] for context in new]
         texts = [self._completions.prompts[at][: self._completions.shared_P[at]] for at in at_C]
         input_ids_NT, mask_NT = align_right(texts, self._device)
-        cache = DynamicCache()
+        cache = empty_cache()
         feed(self.model, input_ids_NT, mask_NT, cache, 1)
         self.n_tokens_read += sum(map(len, texts))
         for row, (context, text) in enumerate(zip(new, texts, strict=True)):

@@ -22,7 +22,7 @@ MAX_PADDED_FRACTION = 0.1
 # Logits are the largest tensor of a pass where the vocabulary is large: 512 of 262,144 tokens take 0.5 GiB in float32.
 MAX_ANSWER_TOKENS = 512
 # Tokens of a pass, padding included. A CPU computes as fast on few and holds less; a GPU wants many.
-PASS_TOKENS: Mapping[str, int] = {"cpu": 1024, "mps": 4096, "cuda": 16384}
+PASS_TOKENS: Mapping[str, int] = {"cpu": 512, "mps": 4096, "cuda": 16384}
 
 Positions = NDArray[np.intp]
 
