@@ -236,7 +236,7 @@ def compare(question: str, arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Writing answers: ours against transformers alone.")
-    parser.add_argument("--quick", action="store_true", help="20 rows and short answers")
+    parser.add_argument("--quick", action="store_true", help="32 rows and short answers")
     parser.add_argument("--rows", type=int, default=240)
     parser.add_argument("--answer-tokens", type=int, default=24)
     parser.add_argument("--model", default="smollm2")
@@ -245,7 +245,7 @@ def main() -> None:
     parser.add_argument("--side", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.rows, arguments.answer_tokens = 20, 12
+        arguments.rows, arguments.answer_tokens = 32, 12
     if arguments.side:
         run(arguments)
         return

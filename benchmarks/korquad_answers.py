@@ -134,6 +134,7 @@ def half_epochs(run: Any) -> list[str]:
     from strop.inference.cleaning import clean_answers
     from strop.records.answers import Answers
     from strop.records.dataset import Dataset
+    from strop.runs.judge import accepted_of
 
     folder = run.folder.stage("whole", 0, "complete")
     lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
@@ -143,7 +144,7 @@ def half_epochs(run: Any) -> list[str]:
         rows = Dataset.load(run.folder.open_data).select(answers.ids)
         scores = score_answers(
             clean_answers(answers, run.recipe.answer.cleaning)[0],
-            list(rows.answers),
+            accepted_of(rows),
             baselines={},
             evaluation=run.recipe.evaluation,
             part="validation",

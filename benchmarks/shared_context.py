@@ -115,10 +115,11 @@ def speed(name: str, work: Path, n_rows: int, n_rounds: int) -> dict[str, Any]:
         "work": str(work / "trl"),
     }
     peer_script = str(Path(__file__).with_name("sft_script.py"))
-    rounds = []
+    rounds: list[dict[str, dict[str, Any]]] = []
     for _ in range(n_rounds):
-        rounds.append({"ours": side(__file__, "ours", work, request), "peer": side(peer_script, "", work, request)})
-        for who, one in rounds[-1].items():
+        rounds.append({})
+        for who, script in (("ours", __file__), ("peer", peer_script)):
+            one = rounds[-1][who] = side(script, "ours" if who == "ours" else "", work, request)
             print(
                 f"  {name}, {who}: {one['n_rows']} questions in {one['seconds']:.1f} s "
                 f"({one['cpu_seconds']:.1f} s of CPU), mean loss {one['mean_loss']:.3f}, peak {one['peak_gib']} GiB",

@@ -5,12 +5,12 @@ import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from strop.errors import DataError, Problem, StropError
 from strop.evidence.addresses import Address, read_address
+from strop.evidence.event_loop import run_to_end
 from strop.evidence.libraries import evidence_library
 from strop.evidence.store import DocumentStore
 from strop.recipe.evidence import Fetch
@@ -95,7 +95,7 @@ def fetch_documents(
         one for one in wanted if one.canonical not in statuses or (again and statuses[one.canonical] in ASKED_AGAIN)
     ]
     errand = _Errand(fetch, store, n_documents=len(wanted), n_done=len(wanted) - len(open_), progress=progress)
-    _run(errand.run(open_))
+    run_to_end(errand.run(open_))
     found = store.get_many(names)
     counts = Counter(document.status for document in found.values())
     not_had = sorted(
@@ -213,14 +213,3 @@ async def _all_done(queues: Sequence[Sequence[Work]], n_workers: int) -> None:
         if said is not None:
             raise said.exceptions[0] from errors
         raise
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; in a thread of its own where the caller's already runs a loop, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work).result()

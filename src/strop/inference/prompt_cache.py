@@ -156,6 +156,9 @@ def feed(
 class GrowingLayer(DynamicLayer):  # type: ignore[misc]
     """Keys and values with room for tokens to come: transformers' own layer copies all of them for every new token."""
 
+    keys: Tensor
+    values: Tensor
+
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self._room: tuple[Tensor, Tensor] | None = None
@@ -284,16 +287,12 @@ class PromptReader:
             return None
         read_N = [self._beginnings[context] for context in self._completions.context_P[prompts].tolist()]
         kept_N = np.maximum(length_N - n_fed, 0).tolist()
-        cache = DynamicCache()
-        for number in range(len(read_N[0])):
-            keys, values = (
-                torch.stack(
-                    [_moved(read[number][kind], kept, width) for read, kept in zip(read_N, kept_N, strict=True)]
-                )
-                for kind in (0, 1)
-            )
-            cache.update(keys, values, number)
-        return cache
+        rows = list(zip(read_N, kept_N, strict=True))
+
+        def stacked(layer: int, kind: int) -> Tensor:
+            return torch.stack([_moved(read[layer][kind], n_kept, width) for read, n_kept in rows])
+
+        return _cache([(stacked(layer, 0), stacked(layer, 1)) for layer in range(len(read_N[0]))])
 
 
 def _moved(states_HTD: Tensor, n_kept: int, width: int) -> Tensor:

@@ -4,11 +4,12 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 
 from strop.testing.literature_server import Reply
+from strop.testing.loopback import LoopbackServer
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class AnswerServer:
         self.stopping = threading.Event()
         self._n_under_way = 0
         self._lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = LoopbackServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
@@ -111,15 +112,6 @@ class AnswerServer:
         finally:
             with self._lock:
                 self._n_under_way -= 1
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is not a fault."""
 
 
 def _handler(server: AnswerServer) -> type[BaseHTTPRequestHandler]:

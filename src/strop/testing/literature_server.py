@@ -10,12 +10,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs
 
 from strop.records.evidence import Document
+from strop.testing.loopback import LoopbackServer
 
 EFETCH = "/entrez/eutils/efetch.fcgi"
 # Letters beyond ASCII, and what XML writes in another way.
@@ -182,7 +183,7 @@ class LiteratureServer:
         self.pages: dict[str, Reply | Callable[[Asked], Reply]] = {}
         self.on_efetch: Callable[[Asked], Reply | None] | None = None
         self._stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = LoopbackServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
 
     @property
@@ -254,15 +255,6 @@ class LiteratureServer:
         if drawn < hang:
             return Reply(hang=True)
         return Reply(b"<html><body>Internal Server Error</body></html>", 500) if drawn < hang + error else None
-
-
-class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
-    daemon_threads = True
-    block_on_close = False
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is not a fault."""
 
 
 def _handler(literature: LiteratureServer) -> type[BaseHTTPRequestHandler]:

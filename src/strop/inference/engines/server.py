@@ -5,8 +5,7 @@ Dimensions: P prompts, C candidates.
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from strop.errors import MachineError, Problem, RecipeError
 from strop.evidence.attempts import LONGEST_WAIT_SECONDS, Failure, Malformed, Trouble, attempted, retry_after_seconds
+from strop.evidence.event_loop import run_to_end
 from strop.inference.engines import Asked
 from strop.inference.engines.kept_answers import KeptAnswers, key_of
 from strop.inference.engines.replies import PATHS, Question, Written, question, read_reply, said
@@ -93,7 +93,7 @@ class ServerEngine:
             tasks = [_Task(at, key, questions[at]) for key, at in sorted(new.items(), key=lambda entry: entry[1])]
             asking = _Asking(self, kept, row_ids, seed, done)
             if tasks:
-                _run(asking.ask_all(tasks))
+                run_to_end(asking.ask_all(tasks))
             found = [kept.get(key) for key in keys]
         missing = [
             (row, asking.failures[key]) for row, key in zip(row_ids, keys, strict=True) if key in asking.failures
@@ -284,17 +284,6 @@ def _not_answered(engine: ServerEngine, missing: Sequence[tuple[str, str]], n_pr
         do=f"see to the server, then run the same command again: the {n_prompts - len(missing)} answers that came are "
         f"kept in {engine.kept}, and only the others are asked for",
     )
-
-
-def _run(work: Coroutine[Any, Any, None]) -> None:
-    """Run to the end; in a thread of its own where the caller's already runs a loop, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-        return
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, work).result()
 
 
 def _collect(found: Sequence[Sequence[Written]]) -> Generated:
