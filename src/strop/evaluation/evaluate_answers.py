@@ -42,9 +42,8 @@ def score_answers(
     """Score a model and its baselines on the same rows, each by the answers that stand.
 
     Beside exact match, F1 and ROUGE-L stand the shares of answers that the model itself ended, that are empty, and that
-    repeat themselves. Intervals are percentile bootstrap intervals; p-values are of a paired permutation test
-    (`intervals.swap_p_value`). Where the recipe cleans answers, those of all systems are to be cleaned before; what
-    that gained is seen where `treated` holds the answers as they were written.
+    repeat themselves; p-values are of a paired permutation test (`intervals.swap_p_value`). Answers are to be cleaned
+    before; what that gained is seen where `treated` holds them as they were written.
 
     Args:
         model: The model's answers.
@@ -81,12 +80,7 @@ def score_answers(
         model=rows.system_scores(ours),
         baselines=tuple(rows.system_scores(other) for other in others),
         differences=tuple(rows.difference(ours, other, other.system) for other in others),
-        caveats=(
-            *caveats,
-            *_caveats_of_failures(ours.by_row),
-            *caveats_of_groups(group_R),
-            *caveats_of_few_rows(model.n_rows),
-        ),
+        caveats=(*caveats, *_caveats_of(ours.by_row, group_R, model.n_rows)),
         treated=tuple(
             Treated(one.system, rows.system_scores(one), rows.difference(one, ours, "model")) for one in changed
         ),
@@ -112,6 +106,10 @@ def refuse_without_answers(accepted: Accepted, where: str) -> None:
                 do="give the rows of this part answers in the column data.answers",
             )
         )
+
+
+def _caveats_of(by_row: Mapping[str, Floats], group_R: NDArray[np.int64] | None, n_rows: int) -> tuple[str, ...]:
+    return (*_caveats_of_failures(by_row), *caveats_of_groups(group_R), *caveats_of_few_rows(n_rows))
 
 
 def _caveats_of_failures(by_row: Mapping[str, Floats]) -> tuple[str, ...]:

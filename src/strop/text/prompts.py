@@ -70,20 +70,18 @@ def make_completions(
 ) -> Prompted:
     """Make the prompts of rows, and their answers where they are to be trained on.
 
-    The recipe's template, or the model's chat template, makes the text. A prompt is tokenised by itself, as it is sent
-    at prediction; the tokens of its answer follow it such that both together read as the whole. The begin token stands
-    once at the beginning, whoever writes it; an answer ends with the token that ends a turn of the chat template, or
-    the model's end token. Spaces at a prompt's end are learnt with the answer, because tokenizers join them with the
-    word behind them. Words of the data that the model would read as its special tokens are taken apart.
+    A prompt is tokenised by itself, as it is sent at prediction; the tokens of its answer follow it such that both
+    together read as the whole. The begin token stands once, whoever writes it; an answer ends with the token that ends
+    a turn of the chat template, or the model's end token. Spaces at a prompt's end are learnt with the answer, because
+    tokenizers join them with the word behind. Words of the data that are special tokens are taken apart.
 
     Args:
         dataset: The rows; with `answers` where they are trained on.
         tokenizer: The model's tokenizer.
         folder: The model's folder.
         recipe: A recipe of the task `answer`.
-        purpose: For `train`, rows without an answer, with one that is too long, or that do not fit, are left out as
-            `prompt.when_too_long` says. For `predict`, every row has a prompt, with room for an answer of
-            `prompt.max_answer_tokens`, and answers are neither read nor given.
+        purpose: For `train`, rows without an answer, with one that is too long, or that do not fit, are left out. For
+            `predict`, every row has a prompt with room for an answer, and answers are neither read nor given.
         examples: Rows with answers that stand before every prompt; fewer of them where not all fit.
         max_positions: Positions the model has, None where it has no limit.
 
