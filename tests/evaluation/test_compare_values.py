@@ -98,13 +98,21 @@ def test_missing_values_agree_and_others_must(make_values, targets):
         true[name]["r3"] = np.array([np.nan, 0.5, 0.5])
     assert compare_values(runs, true, evaluation=QUICK, seed=0).n_rows == 80
     true["b"]["r5"] = np.array([0.0, 0.0, 9.0])
+    with pytest.raises(RunError) as caught:
+        compare_values(runs, true, evaluation=QUICK, seed=0)
+    (values,) = caught.value.problems
+    assert values.must == "runs must agree on the true values of every shared row"
+    assert values.came == "1 rows differ, for example r5"
+    # Where the targets differ, that their values do says nothing more.
     other = {**runs, "b": replace(runs["b"], labels=("clear", "short", "helpful"))}
     with pytest.raises(RunError) as caught:
         compare_values(other, true, evaluation=QUICK, seed=0)
-    values, names = caught.value.problems
-    assert values.must == "runs must agree on the true values of every shared row"
-    assert values.came == "1 rows differ, for example r5"
+    (names,) = caught.value.problems
     assert names.must == "runs must know the same targets"
+    assert names.came == "the same in another order"
+    foreign = {**runs, "b": replace(runs["b"], labels=("clear", "short", "kind"))}
+    with pytest.raises(RunError, match="only in a: helpful; only in b: kind"):
+        compare_values(foreign, true, evaluation=QUICK, seed=0)
 
 
 def test_what_cannot_be_compared_is_refused(make_values, targets):

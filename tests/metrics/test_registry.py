@@ -5,6 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from strop.metrics.answers import ANSWER_METRICS
 from strop.metrics.registry import METRICS
 from strop.metrics.regression import REGRESSION_METRICS
 from strop.recipe.sections import Evaluation
@@ -114,5 +115,5 @@ def test_names_are_those_they_are_registered_by():
 
 
 def test_every_primary_metric_of_a_recipe_is_registered():
-    known = METRICS.keys() | REGRESSION_METRICS.keys()
+    known = METRICS.keys() | REGRESSION_METRICS.keys() | ANSWER_METRICS.keys()
     assert set(get_args(Evaluation.model_fields["primary_metric"].annotation)) <= known

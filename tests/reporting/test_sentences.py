@@ -61,9 +61,10 @@ def test_a_score_without_interval_stands_alone() -> None:
     assert score_text(Score("accuracy", 0.5, 0.4, 0.6)) == "0.500 [0.400, 0.600]"
 
 
-def test_names_that_nobody_listed_are_still_readable() -> None:
+def test_names_that_nobody_listed_are_shown() -> None:
     assert metric_name("top_3_accuracy") == "Top 3 accuracy"
-    assert system_name("nearest-neighbour") == "Nearest neighbour"
+    # A run that a person named is called as they called it.
+    assert system_name("my-run_2") == "my-run_2"
 
 
 def test_a_sentence_has_a_capital_and_one_full_stop() -> None:
