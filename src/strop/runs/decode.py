@@ -1,7 +1,7 @@
 """`strop decode`: compare decodings on held-out rows, and make the best one the run's own."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ class Decoded:
     chosen: str
 
 
-def decode_run(path: Path, *, watcher: Watcher | None = None) -> Decoded:
+def decode_run(path: Path, *, also: Sequence[Decoding] = (), watcher: Watcher | None = None) -> Decoded:
     """Answer held-out rows by every decoding of the recipe, choose the best, and answer sealed rows by it.
 
     What was answered is kept, so that the same command goes on after a crash. The choice is written to the ledger and
@@ -55,6 +55,7 @@ def decode_run(path: Path, *, watcher: Watcher | None = None) -> Decoded:
 
     Args:
         path: A finished run of the task `answer`.
+        also: Decodings to be compared beside those of the recipe.
         watcher: Receives news.
 
     Raises:
@@ -75,7 +76,7 @@ def decode_run(path: Path, *, watcher: Watcher | None = None) -> Decoded:
         accelerator = make_accelerator(recipe.model.precision)
         asking = _Asking(recipe, prepared, folder, accelerator, watcher)
         own = answering_of(recipe).decoding
-        decodings = {one.name: one for one in (own, *answering_of(recipe).decodings)}
+        decodings = {one.name: one for one in (own, *answering_of(recipe).decodings, *also)}
         answers = {name: asking.held_out(one) for name, one in decodings.items()}
         scores = _scores(recipe, prepared, answers, own.name)
         scores.save(folder.path / DECODINGS)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
@@ -11,9 +12,11 @@ from strop.models.causal import load_causal
 from strop.models.load import count_parameters
 from strop.models.network import Network
 from strop.models.trained import ABOUT, load_trained, save_trained
+from strop.models.vllm import vllm_command, vllm_problems
 from strop.recipe.sections import Recipe, Stage
 from strop.records.completions import Completions
 from strop.records.dataset import Strings
+from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
@@ -71,6 +74,17 @@ def train_fold(
         pad_id=prepared.tokenizer.pad_id,
         preprocessing={"end_ids": list(prepared.end_ids)},
     )
+    if recipe.model.adapter is not None and fold.number is None:
+        folder.ledger.write(_on_serving(recipe, folder.model()))
+
+
+def _on_serving(recipe: Recipe, model: Path) -> Entry:
+    """How vLLM serves the adapter, or why it cannot."""
+    problems = vllm_problems(model)
+    if not problems:
+        return Entry("note", "serving", f"vLLM serves this model by: {vllm_command(model, recipe.name)}")
+    reasons = "; ".join(f"{problem.must}, came {problem.came}" for problem in problems)
+    return Entry("note", "serving", f"vLLM cannot serve this adapter: {reasons}")
 
 
 def _stage_jobs(
