@@ -99,19 +99,15 @@ def make_completions(
     for at, row_id in enumerate(readable.ids[:1]):
         renderer.must_use(_row(readable, at), row_id)
     questions = _questions(readable, prompt, purpose)
-    fitter = Fitter(
-        renderer=renderer,
-        tokenizer=tokenizer,
-        prompt=prompt,
-        text=recipe.text,
-        column=recipe.data.context,
-        purpose=purpose,
-        examples=[] if shown is None else [(_row(shown, at), _learnt(shown, at, prompt)) for at in range(shown.n_rows)],
+    examples_read = (
+        [] if shown is None else [(_row(shown, at), _learnt(shown, at, prompt)) for at in range(shown.n_rows)]
     )
+    fitter = Fitter(renderer, tokenizer, prompt, recipe.text, recipe.data.context, purpose, examples_read)
     fits, n_tokens = fitter.fit(questions)
-    entries += unanswered_entries(dataset, [one.row_id for one in questions])
-    entries += length_entries([one.row_id for one in questions], fits, prompt, recipe.text)
-    entries += meeting_entries([one.row_id for one in questions], fits)
+    row_ids = [one.row_id for one in questions]
+    entries += unanswered_entries(dataset, row_ids)
+    entries += length_entries(row_ids, fits, prompt, recipe.text)
+    entries += meeting_entries(row_ids, fits)
     entries += ending_entries(renderer, tokenizer)
     reads = [read for fit in fits for read in fit.prompts]
     prompted = Prompted(
