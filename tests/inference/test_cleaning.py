@@ -90,6 +90,12 @@ def test_a_few_examples_are_kept():
     assert (len(effects[0].ids), len(effects[0].examples)) == (9, 5)
 
 
+def test_examples_with_words_changed_stand_before_those_of_white_space():
+    _, effects = clean_answers(answers_of((" a",), (" b",), ("c\nd",), ("e",)), Cleaning(first_line=True))
+    assert effects[0].examples == (Changed("r2", "c\nd", "c"), Changed("r0", " a", "a"), Changed("r1", " b", "b"))
+    assert [one.is_white_space for one in effects[0].examples] == [False, True, True]
+
+
 def test_no_rows_are_no_trouble():
     empty = answers_of(("a",)).take([])
     cleaned, effects = clean_answers(empty, Cleaning(first_line=True))

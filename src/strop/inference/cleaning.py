@@ -28,6 +28,11 @@ class Changed:
     before: str
     after: str
 
+    @property
+    def is_white_space(self) -> bool:
+        """Whether nothing but white space was changed."""
+        return self.before.split() == self.after.split()
+
 
 @dataclass(frozen=True)
 class RuleEffect:
@@ -38,7 +43,7 @@ class RuleEffect:
         ids: Rows in which it changed the answer that stands.
         n_candidates: Candidates that it changed, those that stand included.
         n_emptied: How many of the rows' answers it left empty.
-        examples: The first few changed answers that stand.
+        examples: The first few changed answers that stand, those with more than white space changed before others.
     """
 
     rule: str
@@ -149,13 +154,11 @@ def _stripper(characters: str) -> Callable[[str], str]:
 def _effect(rule: str, answers: Answers, before_RC: Texts, after_RC: Texts) -> RuleEffect:
     is_changed_RC = np.asarray(before_RC != after_RC, dtype=np.bool_)
     rows = np.flatnonzero(is_changed_RC[:, 0]).tolist()
-    examples = tuple(
-        Changed(str(answers.ids[row]), before_RC[row, 0], after_RC[row, 0]) for row in rows[:MOST_EXAMPLES]
-    )
+    changed = [Changed(str(answers.ids[row]), before_RC[row, 0], after_RC[row, 0]) for row in rows]
     return RuleEffect(
         rule=rule,
         ids=tuple(str(answers.ids[row]) for row in rows),
         n_candidates=int(is_changed_RC.sum()),
         n_emptied=sum(not after_RC[row, 0].strip() for row in rows),
-        examples=examples,
+        examples=tuple(sorted(changed, key=lambda one: one.is_white_space)[:MOST_EXAMPLES]),
     )
