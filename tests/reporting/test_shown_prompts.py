@@ -36,7 +36,7 @@ def prompted_of(tokenizer: TextTokenizer) -> Prompted:
     )
     texts = strings(["", ""])
     ending = Ending("", 1, (1, 0), is_written=True)
-    return Prompted(completions, texts, texts, ending, "template", tokenizer.prefix_ids, ())
+    return Prompted(completions, texts, ((),) * len(texts), texts, ending, "template", tokenizer.prefix_ids, ())
 
 
 def printed(tokenizer: TextTokenizer, n_prompts: int, **options) -> str:

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 
 import strop
-from strop.data.read import read_new_rows
-from strop.errors import RunError
+from strop.data.read import NewRows, read_new_rows
+from strop.errors import MachineError, RecipeError, RunError
 from strop.inference.cleaning import clean_answers
-from strop.recipe.answer import Cleaning, Decoding
+from strop.recipe.answer import Cleaning, Decoding, Server
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.runs.decode import decode_run
 from strop.runs.label import labelled_columns
 from strop.runs.vote_answers import vote_on_answers
+from strop.testing.answer_server import AnswerServer, Request, echo
+from strop.testing.literature_server import Reply
 
 CLEANING = Cleaning(first_line=True, strip=".")
 COLOURS = ("red", "blue", "green")
@@ -160,6 +162,45 @@ def test_new_questions_are_answered(run: strop.Run, squad_file: Path) -> None:
     assert isinstance(held, Answers)
     predicted = dict(zip(columns["id"], columns["predicted"], strict=True))
     assert [predicted[row_id] for row_id in held.ids] == clean_answers(held, CLEANING)[0].text_R.tolist()
+
+
+def first_two(run: strop.Run, squad_file: Path, folder: Path) -> NewRows:
+    """Two questions of one context."""
+    articles = json.loads(squad_file.read_text())["data"][:1]
+    articles[0]["paragraphs"][0]["qas"].pop()
+    path = folder / "two.json"
+    path.write_text(json.dumps({"version": "1.1", "data": articles}))
+    return read_new_rows(path, run.recipe.data, normalize=run.recipe.text.normalize)
+
+
+def test_a_server_answers_new_questions(run: strop.Run, squad_file: Path, tmp_path: Path) -> None:
+    new = first_two(run, squad_file, tmp_path)
+    kept = tmp_path / "kept.jsonl"
+    with AnswerServer() as served:
+        server = Server(url=served.url, model="tiny")
+        columns, _ = labelled_columns(run, new, server=server, kept=kept)
+        # The prompts that were trained on: without the space at their end, which is learnt with the answer.
+        assert sorted(served.prompts()) == ["box 0 is red\nwhat is it?", "box 0 is red\nwhich colour?"]
+        with pytest.raises(RecipeError, match="came: prompts made by a template"):
+            labelled_columns(run, new, server=server.model_copy(update={"interface": "chat"}), kept=kept)
+    assert columns["predicted"] == ["BOX 0 IS RED", "BOX 0 IS RED"]  # the recipe keeps the first line
+
+
+def test_a_server_that_died_is_asked_for_the_rest(run: strop.Run, squad_file: Path, tmp_path: Path) -> None:
+    new = first_two(run, squad_file, tmp_path)
+
+    def dying(request: Request) -> Reply:
+        return echo(request) if "which" in request.prompt else Reply(b"<html>bad gateway</html>", status=400)
+
+    kept = tmp_path / "kept.jsonl"
+    with AnswerServer(dying) as served:
+        server = Server(url=served.url, model="tiny", n_attempts=1)
+        with pytest.raises(MachineError, match="1 of 2 prompts have no answer: row 'q0-1': HTTP 400"):
+            labelled_columns(run, new, server=server, kept=kept)
+    with AnswerServer() as served:
+        columns, _ = labelled_columns(run, new, server=server.model_copy(update={"url": served.url}), kept=kept)
+        assert served.prompts() == ["box 0 is red\nwhat is it?"]
+    assert columns["predicted"] == ["BOX 0 IS RED", "BOX 0 IS RED"]
 
 
 def test_a_run_of_another_task_has_no_decodings(finished_run: strop.Run) -> None:

@@ -36,6 +36,7 @@ def prompted_of(tokenizer: TextTokenizer, prompt: list[int], answer: list[int], 
     return Prompted(
         completions=completions,
         prompt_texts=strings(["a", "b"]),
+        messages=((), ()),
         answer_texts=strings(["loop", text]),
         ending=Ending("", END, (END,), is_written=True),
         kind="template",

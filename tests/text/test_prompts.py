@@ -116,6 +116,9 @@ def test_prompts_of_a_chat_template(chat) -> None:
     ]
     assert read(chat, prompted.completions.prompts[0]) == "<bos>" + prompted.prompt_texts[0]
     assert read(chat, prompted.completions.answers[0]) == "수도<end>"
+    assert prompted.messages == (
+        ({"role": "system", "content": "Be short."}, {"role": "user", "content": "서울은 수도이다.\n\n서울은?"}),
+    )
     assert prompted.kind == "chat"
     end = chat[0].tokenizer.token_to_id("<end>")
     assert prompted.end_ids == (end, 1)

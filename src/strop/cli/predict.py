@@ -94,7 +94,7 @@ def _server_of(recipe: "Recipe", url: str | None, model: str | None) -> "Server 
     from strop.errors import Problem, RecipeError
     from strop.recipe.answer import Server
 
-    if recipe.answer is None:
+    if recipe.task != "answer" or recipe.answer is None:
         if url is None:
             return None
         must, do = "only the task 'answer' is answered by a server", "predict without --server"

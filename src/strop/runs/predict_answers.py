@@ -95,7 +95,7 @@ def answer_rows_by_server(
     asker, prompted = _prompts(model, read_recipe(model / "recipe.yaml"), rows, None)
     return asker.ask(
         ServerEngine(server, kept),
-        Asked(prompted.completions, text_P=prompted.prompt_texts.tolist()),
+        Asked(prompted.completions, prompted.prompt_texts.tolist(), prompted.messages),
         part="new",
         made_by={"system": "model", "server": server.model},
         decoding=_stored_decoding(about["preprocessing"]),

@@ -77,7 +77,7 @@ class AnswerServer:
 
     @property
     def url(self) -> str:
-        """What a recipe gives as `answering.server.url`."""
+        """What a recipe gives as `answer.server.url`."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def prompts(self) -> Sequence[str]:

@@ -188,7 +188,9 @@ class Fitter:
         asked = self._ask(one, None, 0)
         room = self.text.max_length_tokens - self.prompt.max_answer_tokens - len(self.tokenizer.prefix_ids)
         text, n_cut = cut_middle(asked.prompt, room, self.tokenizer)
-        return Fit((self._joined(replace(asked, prompt=text), one, self._context(one)),), "middle", n_cut)
+        # No messages make this text.
+        cut = replace(asked, prompt=text, messages=())
+        return Fit((self._joined(cut, one, self._context(one)),), "middle", n_cut)
 
     def _ask(self, one: Question, context: str | None, n_examples: int) -> Asked:
         row = one.row if context is None or self.column is None else {**one.row, self.column: context}

@@ -17,6 +17,7 @@ from strop.recipe.sections import Recipe
 from strop.records.completions import Completions
 from strop.records.dataset import Dataset, Strings, strings, tuples
 from strop.records.ledger import Entry
+from strop.text.chat import Message
 from strop.text.fitting import Fit, Fitter, Purpose, Question
 from strop.text.prompt_checks import check_completions
 from strop.text.prompt_notes import STATION, ending_entries, length_entries, meeting_entries, unanswered_entries
@@ -37,6 +38,8 @@ class Prompted:
         completions: Their token ids.
         prompt_texts: Their texts, shape (P,). A tokenizer that puts its special tokens before a text makes of each the
             ids in `completions.prompts`; one that is told to add none must be given the begin token.
+        messages: What the chat template made each of, P of them; none for a prompt of a template of the recipe, and for
+            one that lost its middle.
         answer_texts: What is learnt behind each, "" where nothing is, shape (P,).
         ending: What ends an answer; generation stops at any of `ending.ids`.
         kind: Whether the model's chat template made the prompts, or a template of the recipe.
@@ -46,6 +49,7 @@ class Prompted:
 
     completions: Completions
     prompt_texts: Strings
+    messages: tuple[tuple[Message, ...], ...]
     answer_texts: Strings
     ending: Ending
     kind: Literal["chat", "template"]
@@ -113,6 +117,7 @@ def make_completions(
     prompted = Prompted(
         completions=_completions(questions, fits, n_tokens, has_context=recipe.data.context is not None),
         prompt_texts=strings([read.asked.prompt for read in reads]),
+        messages=tuple(read.asked.messages for read in reads),
         answer_texts=strings([read.answer for read in reads]),
         ending=renderer.ending,
         kind=renderer.kind,

@@ -32,10 +32,12 @@ class Asked:
         prompt: The text of the prompt, without the begin token that the tokenizer puts before every text, and without
             spaces at its end.
         lead: Those spaces: tokenizers join a space with the word after it, so they are learnt with the answer.
+        messages: What the chat template made the prompt of; none where a template of the recipe made it.
     """
 
     prompt: str
     lead: str
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,16 +133,18 @@ class Renderer:
         Raises:
             RecipeError: A template fails on this row.
         """
+        turns: tuple[Message, ...] = ()
         if self.chat is None:
             told = [self._text(example, row_id) + answer for example, answer in examples]
             text = self.few_shot_join.join([*told, self._text(row, row_id)])
         else:
-            text = self.chat.prompt(self._turns(row, row_id, examples), f"chat template, row '{row_id}'") + self.lead
+            turns = tuple(self._turns(row, row_id, examples))
+            text = self.chat.prompt(turns, f"chat template, row '{row_id}'") + self.lead
         # The tokenizer puts its begin token there itself: with one from the template there would be two.
         while self.begin and text.startswith(self.begin):
             text = text.removeprefix(self.begin)
         prompt = text.rstrip(" \t\u00a0")
-        return Asked(prompt, text[len(prompt) :])
+        return Asked(prompt, text[len(prompt) :], turns)
 
     def must_use(self, row: Row, row_id: str) -> None:
         """Check that every text column has a place in the prompt: what it makes of a row changes with each of them.

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def test_what_came_is_kept_and_only_the_others_are_asked_for(tmp_path: Path) -> 
         with pytest.raises(MachineError) as raised:
             answer(one, asked("a", "b", "c", "d"))
         (problem,) = raised.value.problems
-        assert problem.where == f"answering.server ({server.url}, model 'tiny')"
+        assert problem.where == f"answer.server ({server.url}, model 'tiny')"
         assert problem.must == "the server must answer every prompt"
         assert problem.came == (
             "2 of 4 prompts have no answer: row 'r1': HTTP 500: out of memory (2 attempts); "
@@ -298,10 +299,18 @@ def test_what_a_server_cannot_be_asked_is_said_before(tmp_path: Path) -> None:
         with pytest.raises(RecipeError) as raised:
             answer(engine(server, tmp_path, interface="chat"), only_text, Decoding(method="beams"))
         assert [problem.where for problem in raised.value.problems] == [
-            "answering.decoding",
-            "answering.server.interface",
+            "answer.decoding",
+            "answer.server.interface",
         ]
         assert [problem.came for problem in raised.value.problems] == ["'beams'", "prompts made by a template"]
+        assert server.requests == []
+
+
+def test_rows_that_no_messages_make_are_named(tmp_path: Path) -> None:
+    with AnswerServer() as server:
+        two = replace(asked("a", "b"), messages_P=[[{"role": "user", "content": "a"}], []])
+        with pytest.raises(RecipeError, match="prompts cut in the middle, rows 'r1'"):
+            answer(engine(server, tmp_path, interface="chat"), two)
         assert server.requests == []
 
 

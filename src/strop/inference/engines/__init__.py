@@ -19,7 +19,8 @@ class Asked:
         completions: The prompts as token ids, and their rows.
         text_P: The prompts as text, P of them, special tokens written out: all but the begin token, where the model's
             tokenizer puts it in front by itself, as a server's does.
-        messages_P: The prompts as messages, before any chat template, P of them; empty where there are none.
+        messages_P: The prompts as messages, before any chat template, P of them; empty where there are none, and no
+            messages where none make the prompt.
     """
 
     completions: Completions

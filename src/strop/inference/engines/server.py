@@ -25,7 +25,7 @@ from strop.recipe.answer import Decoding, Server
 if TYPE_CHECKING:
     import httpx
 
-WHERE = "answering.server"
+WHERE = "answer.server"
 # So many prompts in a row without an answer: the others are not asked any more.
 MOST_FAILURES_IN_A_ROW = 8
 _MOST_SHOWN = 10
@@ -239,18 +239,25 @@ def _check(server: Server, asked: Asked, decoding: Decoding) -> None:
     if decoding.method == "beams":
         problems.append(
             Problem(
-                where="answering.decoding",
+                where="answer.decoding",
                 must="a server answers greedily or with samples",
                 came=f"'{decoding.name}'",
-                do="choose method 'greedy' or 'sample', or leave answering.server out: beams need the model here",
+                do="choose method 'greedy' or 'sample', or leave answer.server out: beams need the model here",
             )
         )
-    if server.interface == "chat" and not asked.messages_P:
+    unsent = _without_messages(asked) if server.interface == "chat" else []
+    if unsent:
+        is_template = len(unsent) == asked.completions.n_prompts
+        came = (
+            "prompts made by a template"
+            if is_template
+            else f"prompts cut in the middle, rows {', '.join(unsent[:_MOST_SHOWN])}"
+        )
         problems.append(
             Problem(
                 where=f"{WHERE}.interface",
                 must="the interface 'chat' sends messages",
-                came="prompts made by a template",
+                came=came,
                 do="set interface: completions, which sends the very prompt that was trained on",
             )
         )
@@ -258,6 +265,13 @@ def _check(server: Server, asked: Asked, decoding: Decoding) -> None:
         raise RecipeError(*problems)
     if server.interface == "completions" and not asked.text_P:
         raise ValueError("the interface 'completions' needs the text of every prompt")
+
+
+def _without_messages(asked: Asked) -> list[str]:
+    """Rows with a prompt that no messages make."""
+    messages_P = asked.messages_P or [()] * asked.completions.n_prompts
+    row_ids = asked.completions.ids[asked.completions.row_P]
+    return [f"'{row}'" for row, messages in zip(row_ids, messages_P, strict=True) if not messages]
 
 
 def _check_status(response: "httpx.Response") -> None:
