@@ -2,12 +2,12 @@
 
 import pytest
 
-from strop.cli.decode import _decoding
+from strop.cli.arguments import decoding_of
 from strop.errors import RecipeError
 
 
 def test_a_decoding_is_read_as_a_recipe_writes_it() -> None:
-    assert _decoding("{method: beams, n_beams: 8}").name == "beams n_beams=8"
+    assert decoding_of("{method: beams, n_beams: 8}", "--also").name == "beams n_beams=8"
 
 
 @pytest.mark.parametrize(
@@ -20,5 +20,5 @@ def test_a_decoding_is_read_as_a_recipe_writes_it() -> None:
 )
 def test_what_is_no_decoding_is_refused(text: str, words: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        _decoding(text)
+        decoding_of(text, "--also")
     assert words in str(caught.value)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strop.ensembling.answer_vote import vote
+from strop.ensembling.answer_vote import refuse_single_answers, vote
 from strop.errors import RunError
 from strop.records.answers import Answers
 from strop.records.dataset import strings
@@ -121,13 +121,13 @@ def test_other_rows_are_named():
 
 def test_a_single_answer_is_no_vote():
     with pytest.raises(RunError) as caught:
-        vote({"a": voter([["x"]])}, "squad")
+        refuse_single_answers({"a": voter([["x"]])})
     (problem,) = caught.value.problems
     assert problem.must == "there must be at least two answers to every row to vote on"
     assert problem.came == "a, with one candidate a row"
     assert problem.do == "name further runs, or let the model give several with answer.decoding.n_candidates"
     with pytest.raises(RunError, match="no voter"):
-        vote({}, "squad")
+        refuse_single_answers({})
 
 
 def test_unknown_likelihoods_cannot_be_summed():

@@ -1,5 +1,7 @@
 """A row's answer comes from the window that is surest of one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,19 +34,23 @@ def written(text: list[list[str]], total: list[list[float]], n_tokens: list[list
     )
 
 
-def texts(generated: Generated, completions: Completions, no_answer: str | None = None) -> list[list[str]]:
+def texts(
+    generated: Generated, completions: Completions, no_answer: str | None = None, notes: tuple[str, ...] = ()
+) -> list[list[str]]:
     n_rows = completions.n_rows
-    answers = answers_of(
+    answers, said = answers_of(
         generated,
         completions,
         part=strings(["new"] * n_rows),
         seen_R=np.zeros(n_rows, dtype=np.bool_),
         fold_R=np.full(n_rows, -1),
+        rules="squad",
         no_answer=no_answer,
         made_by={"system": "tiny"},
     )
     assert answers.ids.tolist() == completions.ids.tolist()
     assert answers.made_by == {"system": "tiny"}
+    assert tuple(said) == notes
     rows: list[list[str]] = answers.text_RC.tolist()
     return rows
 
@@ -62,11 +68,32 @@ def test_windows_without_an_answer_stand_back() -> None:
     assert texts(generated, windows([0, 0, 1, 1])) == [["none"], ["none "]]
 
 
-def test_windows_of_unknown_likelihood_come_last_and_in_their_order() -> None:
-    unknown = written([["a"], ["b"], ["c"]], [[np.nan]] * 3, [[1]] * 3)
-    assert texts(unknown, windows([0, 0, 0])) == [["a"]]
+UNKNOWN = (
+    "of {} rows were read in windows and the server gives no likelihoods: the answer that most windows of a row give "
+    "stands, the first of equals"
+)
+
+
+def test_windows_of_unknown_likelihood_vote_by_their_text() -> None:
+    text = [["none", "x"], ["Red.", "y"], ["a cat", "z"], ["the red", "w"], ["b", "v"], ["u", "t"], ["s", "r"]]
+    unknown = written(text, [[np.nan] * 2] * 7, [[1] * 2] * 7)
+    # Row 0: none, red, cat, red; row 1 has one window; row 2 has two that differ.
+    found = texts(unknown, windows([0, 0, 0, 0, 1, 2, 2]), "none", (f"2 {UNKNOWN.format(3)}",))
+    assert found == [["Red.", "y"], ["b", "v"], ["u", "t"]]
+    # The votes of windows that hold no answer do not count, and where none holds one the first stands.
+    unsaid = written([["none"], ["none "], ["b"], [" none"], ["none"]], [[np.nan]] * 5, [[1]] * 5)
+    assert texts(unsaid, windows([0, 0, 0, 1, 1]), "none") == [["b"], [" none"]]
+    assert texts(unsaid, windows([0, 0, 0, 1, 1]), None, (f"2 {UNKNOWN.format(2)}",)) == [["none"], [" none"]]
+
+
+def test_windows_of_unknown_likelihood_come_behind_those_that_are_known() -> None:
     one_known = written([["a"], ["b"], ["c"]], [[np.nan], [-50.0], [-1.0]], [[1], [1], [0]])
     assert texts(one_known, windows([0, 0, 0])) == [["b"]]
+
+
+def test_what_an_engine_has_to_say_is_handed_on() -> None:
+    generated = replace(written([["a"]], [[-1.0]], [[1]]), note="every prompt was read whole")
+    assert texts(generated, windows([0]), None, ("every prompt was read whole",)) == [["a"]]
 
 
 def test_candidates_must_fit_together() -> None:

@@ -82,9 +82,12 @@ def test_saved_adapters_can_be_served(rank: int, served: int, tiny_causal: Path,
     folder = tmp_path / "an adapter"
     loaded(tiny_causal, Adapter(rank=rank)).transformer.save_pretrained(folder)
     assert vllm_problems(folder) == []
-    assert vllm_command(folder, "mine") == (
-        f"vllm serve {tiny_causal} --enable-lora --lora-modules 'mine={folder}' --max-lora-rank {served}"
+    command = (
+        f"vllm serve {tiny_causal} --enable-lora --lora-modules 'mine={folder}' --max-lora-rank {served} "
+        "--generation-config vllm"
     )
+    assert vllm_command(folder, "mine") == command
+    assert vllm_command(folder, "mine", base_in_4bit=True) == f"{command} --quantization bitsandbytes"
 
 
 def test_what_cannot_be_served_is_said(tiny_causal: Path, tmp_path: Path) -> None:

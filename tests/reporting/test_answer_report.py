@@ -24,7 +24,7 @@ from strop.records.ledger import Entry
 from strop.records.run_folder import RunFolder
 from strop.records.scores import Scores
 from strop.records.split import Split
-from strop.reporting.answer_decodings import ranked_decodings
+from strop.reporting.answer_decodings import clearly_best, ranked_decodings
 from strop.reporting.answer_report import ANSWER_SECTIONS
 from strop.reporting.card import write_card
 from strop.reporting.terminal import decodings_table, scores_table
@@ -339,6 +339,22 @@ def test_the_card_is_that_of_a_model_that_writes(folder: RunFolder) -> None:
         assert words not in body
 
 
+def test_card_and_report_say_the_decoding_that_was_stored(tmp_path: Path, written: ReadReport) -> None:
+    folder = _build(tmp_path / "korean-reading")
+    folder.update_about(decoding=DECODINGS[1])
+    folder.ledger.write(Entry("note", "decoding", "4 decodings compared: it was said <b>earlier</b>"))
+    folder.ledger.write(Entry("note", "decoding", "4 decodings compared: 'beams n_beams=4' was chosen by hand"))
+    assert "Answers are decoded by `beams n_beams=4` and cleaned" in write_card(folder).read_text(encoding="utf-8")
+    _, page = written(folder)
+    assert [row[0] for row in page.tables["decodings/0"][1:3]] == [
+        "beams n_beams=4 (the run's)",
+        "greedy (the recipe's)",
+    ]
+    section = page.text.split("4 decodings compared: 'beams n_beams=4' was chosen by hand.")
+    assert len(section) == 2
+    assert "it was said" not in section[0]
+
+
 def printed(shown: RenderableType) -> list[str]:
     console = Console(width=80, file=None, force_terminal=False, color_system=None)
     with console.capture() as capture:
@@ -377,3 +393,15 @@ def test_decodings_of_equal_scores_keep_the_recipes_own_first() -> None:
     assert best is not None
     assert best.difference.low <= best.difference.value <= best.difference.high
     assert best.difference.value > 0
+
+
+def test_only_a_clear_lead_beats_the_recipes_decoding() -> None:
+    rows = _rows(N_ROWS, "q")
+    ranked = ranked_decodings(_decodings(rows), "greedy")
+    assert clearly_best(ranked).name == ranked[0].name == "beams n_beams=4"
+    # With ten rows in two groups the same lead may be noise.
+    few = ranked_decodings(_decodings(rows.take(range(10))), "greedy")
+    assert few[0].name == "beams n_beams=4"
+    assert few[0].lead is not None
+    assert few[0].lead.difference.value > 0
+    assert clearly_best(few).name == "greedy"

@@ -9,17 +9,15 @@ import numpy as np
 import pytest
 
 import strop
-from strop.data.read import NewRows, read_new_rows
-from strop.errors import MachineError, RecipeError, RunError
+from strop.data.read import read_new_rows
+from strop.errors import RunError
 from strop.inference.cleaning import clean_answers
-from strop.recipe.answer import Cleaning, Decoding, Server
+from strop.recipe.answer import Cleaning
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.runs.decode import decode_run
 from strop.runs.label import labelled_columns
 from strop.runs.vote_answers import vote_on_answers
-from strop.testing.answer_server import AnswerServer, Request, echo
-from strop.testing.literature_server import Reply
 
 CLEANING = Cleaning(first_line=True, strip=".")
 COLOURS = ("red", "blue", "green")
@@ -102,7 +100,10 @@ def test_questions_of_one_context_stay_in_one_part(run: strop.Run) -> None:
 
 
 def test_the_card_says_what_the_model_does(run: strop.Run) -> None:
-    assert "answer" in run.folder.card.read_text()
+    words = run.folder.card.read_text()
+    assert "fine-tuned with Strop" in words
+    assert "to answer questions in words." in words
+    assert "Answers are decoded by `greedy` and cleaned by the rules of the recipe." in words
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +120,14 @@ def decoded_run(run: strop.Run, tmp_path_factory: pytest.TempPathFactory) -> str
     return strop.Run(folder)
 
 
-def test_the_best_decoding_becomes_the_runs_own(decoded_run: strop.Run) -> None:
-    answers = Answers.load(decoded_run.folder.predictions / "model.arrow")
-    about = json.loads((decoded_run.folder.model() / "strop.json").read_text())
-    stored = Decoding.model_validate(about["preprocessing"]["decoding"])
-    assert answers.made_by["decoding"] == stored.name
-    assert any("decoding" in caveat for caveat in decoded_run.scores.caveats)
-    assert any(entry.station == "decoding" for entry in decoded_run.folder.ledger.entries())
+def test_the_recipes_decoding_stays_where_no_other_is_clearly_better(run: strop.Run, decoded_run: strop.Run) -> None:
+    folder = decoded_run.folder
+    assert Answers.load(folder.predictions / "model.arrow").made_by["decoding"] == "greedy"
+    assert (folder.model() / "strop.json").read_bytes() == (run.folder.model() / "strop.json").read_bytes()
+    # What was there before these rows were looked at was not chosen by them.
+    assert decoded_run.scores == run.scores
+    (said,) = [entry.what for entry in folder.ledger.entries() if entry.station == "decoding"]
+    assert "no other is clearly better than the recipe's 'greedy', so the run's answers are by 'greedy'" in said
     assert "Decodings compared" in decoded_run.folder.report.read_text()
     assert not decoded_run.folder.ledger.openings()
 
@@ -162,45 +164,6 @@ def test_new_questions_are_answered(run: strop.Run, squad_file: Path) -> None:
     assert isinstance(held, Answers)
     predicted = dict(zip(columns["id"], columns["predicted"], strict=True))
     assert [predicted[row_id] for row_id in held.ids] == clean_answers(held, CLEANING)[0].text_R.tolist()
-
-
-def first_two(run: strop.Run, squad_file: Path, folder: Path) -> NewRows:
-    """Two questions of one context."""
-    articles = json.loads(squad_file.read_text())["data"][:1]
-    articles[0]["paragraphs"][0]["qas"].pop()
-    path = folder / "two.json"
-    path.write_text(json.dumps({"version": "1.1", "data": articles}))
-    return read_new_rows(path, run.recipe.data, normalize=run.recipe.text.normalize)
-
-
-def test_a_server_answers_new_questions(run: strop.Run, squad_file: Path, tmp_path: Path) -> None:
-    new = first_two(run, squad_file, tmp_path)
-    kept = tmp_path / "kept.jsonl"
-    with AnswerServer() as served:
-        server = Server(url=served.url, model="tiny")
-        columns, _ = labelled_columns(run, new, server=server, kept=kept)
-        # The prompts that were trained on: without the space at their end, which is learnt with the answer.
-        assert sorted(served.prompts()) == ["box 0 is red\nwhat is it?", "box 0 is red\nwhich colour?"]
-        with pytest.raises(RecipeError, match="came: prompts made by a template"):
-            labelled_columns(run, new, server=server.model_copy(update={"interface": "chat"}), kept=kept)
-    assert columns["predicted"] == ["BOX 0 IS RED", "BOX 0 IS RED"]  # the recipe keeps the first line
-
-
-def test_a_server_that_died_is_asked_for_the_rest(run: strop.Run, squad_file: Path, tmp_path: Path) -> None:
-    new = first_two(run, squad_file, tmp_path)
-
-    def dying(request: Request) -> Reply:
-        return echo(request) if "which" in request.prompt else Reply(b"<html>bad gateway</html>", status=400)
-
-    kept = tmp_path / "kept.jsonl"
-    with AnswerServer(dying) as served:
-        server = Server(url=served.url, model="tiny", n_attempts=1)
-        with pytest.raises(MachineError, match="1 of 2 prompts have no answer: row 'q0-1': HTTP 400"):
-            labelled_columns(run, new, server=server, kept=kept)
-    with AnswerServer() as served:
-        columns, _ = labelled_columns(run, new, server=server.model_copy(update={"url": served.url}), kept=kept)
-        assert served.prompts() == ["box 0 is red\nwhat is it?"]
-    assert columns["predicted"] == ["BOX 0 IS RED", "BOX 0 IS RED"]
 
 
 def test_a_run_of_another_task_has_no_decodings(finished_run: strop.Run) -> None:

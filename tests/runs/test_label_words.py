@@ -11,6 +11,8 @@ import strop
 from strop.errors import RecipeError
 from strop.recipe.load import resolve
 from strop.records.predictions import Predictions
+from strop.runs.prepare_answers import few_shot_prompts, prepare_answers, with_few_shot_prior
+from strop.training.watch import Watchers
 
 WORDS = {"r": "red", "b": "blue", "g": "green"}
 
@@ -64,6 +66,22 @@ def test_new_texts_are_classified_as_they_were_in_the_run(run: strop.Run) -> Non
     assert run.predict(["box 7 is blue", "box 9 is red"]) == ["b", "r"]
     probabilities = run.predict_proba(["box 7 is blue"])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+
+
+def test_what_is_taken_off_few_shot_stands_behind_the_same_examples(run: strop.Run) -> None:
+    prepared = prepare_answers(run.recipe, run.folder, Watchers())
+    (fold,) = prepared.split.folds()
+    assert prepared.words is not None
+    assert prepared.words.blank is not None
+    few = with_few_shot_prior(run.recipe, prepared, fold).words
+    assert few is not None
+    assert few.blank is not None
+    asked = few_shot_prompts(run.recipe, prepared, fold, prepared.dataset.select(fold.validation[:1])).completions
+    read = prepared.tokenizer.tokenizer.decode
+    blank = read(few.blank.prompts[0].tolist())
+    example = blank.removesuffix(read(prepared.words.blank.prompts[0].tolist()))
+    assert "box" in example
+    assert read(asked.prompts[0].tolist()).startswith(example)
 
 
 @pytest.mark.parametrize(

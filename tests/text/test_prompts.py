@@ -191,7 +191,7 @@ def test_an_answer_that_is_too_long_is_never_cut(base) -> None:
     assert prompted.completions.ids.tolist() == ["r1"]
     (entry,) = prompted.entries
     assert (entry.kind, entry.ids) == ("dropped", ("r0",))
-    assert entry.what == "Rows whose answer has more than 8 tokens were left out"
+    assert entry.what == "Rows whose answer has more than 8 tokens were left out (in training)"
 
 
 def test_rows_that_are_too_long_are_dropped_in_training_alone(base) -> None:
@@ -203,7 +203,8 @@ def test_rows_that_are_too_long_are_dropped_in_training_alone(base) -> None:
     asked = made(base, THREE, recipe, "predict")
     assert asked.completions.ids.tolist() == ["r0", "r1", "r2"]
     assert asked.completions.prompt_tokens_P.max() <= 64 - 24
-    assert said(asked) == [("cut", 2), ("note", 3)]
+    assert said(asked) == [("cut", 2)]
+    assert asked.entries[0].what.endswith("(to be answered)")
 
 
 def test_a_context_is_cut_around_the_answer_in_training(base) -> None:
@@ -285,16 +286,32 @@ def test_an_answer_that_is_not_in_the_context_is_learnt_beside_what_is_near(base
     assert prompted.answer_texts.tolist() == ["yes"]
 
 
-def test_examples_make_room_for_the_prompt(base) -> None:
+def test_examples_stand_before_the_prompt_that_a_row_has_without_them(base) -> None:
     short = rows(("a", "b", ("c",)), ("d", "e", ("f",)))
-    template, n_tokens = "{{ context }}|{{ question }}|", 24
-    whole = made(base, rows(("g", "h", ("i",))), recipe_with(template=template), "predict", examples=short)
-    assert whole.prompt_texts.tolist() == ["a|b|c\n\nd|e|f\n\ng|h|"]
-    least = n_tokens + len(whole.completions.prompts[0]) - 1
-    fewer = made(base, rows(("g", "h", ("i",))), recipe_with(least, template=template), "predict", examples=short)
-    assert fewer.prompt_texts.tolist() == ["a|b|c\n\ng|h|"]
-    assert said(fewer) == [("note", 1)]
-    assert "fewer examples" in fewer.entries[0].what
+    recipe = recipe_with(100, template=TEMPLATE, when_too_long="cut_context")
+    asked = rows(("g", "h", ("i",)), (CONTEXT, "Where is number 3?", ("Lima",)))
+    alone = made(base, asked, recipe, "predict")
+    behind = made(base, asked, recipe, "predict", examples=short)
+    before = "a\n질문: b\n답: c\n\nd\n질문: e\n답: f\n\n"
+    assert behind.prompt_texts.tolist() == [before + text for text in alone.prompt_texts]
+    assert said(behind) == said(alone)
+    assert behind.completions.n_cut_R.tolist() == alone.completions.n_cut_R.tolist()
+
+
+def test_as_many_examples_stand_before_a_prompt_as_fit(base) -> None:
+    short = rows(("a", "b", ("c",)), ("d", "e", ("f",)))
+    recipe = recipe_with(40, template="{{ context }}|{{ question }}|")
+    asked = rows(("g", "h", ("i",)))
+    both = made(base, asked, recipe, "predict", examples=short)
+    assert both.prompt_texts.tolist() == ["a|b|c\n\nd|e|f\n\ng|h|"]
+    assert both.entries == ()
+    # The answer has room for 24 tokens; a position less than both examples need.
+    n_positions = 24 + len(both.completions.prompts[0]) - 1
+    one = made(base, asked, recipe, "predict", examples=short, max_positions=n_positions)
+    assert one.prompt_texts.tolist() == ["a|b|c\n\ng|h|"]
+    (entry,) = one.entries
+    assert entry.what.endswith("examples, since all of them do not fit: 1 before 1 rows")
+    assert entry.details == {"n_examples": {"r0": 1}}
 
 
 @pytest.mark.parametrize("context", ["context", None])

@@ -44,11 +44,16 @@ def ensemble(
     from strop.runs.run import Run
 
     if Run(_run_of(runs[0])).recipe.task == "answer":
-        _show_answers(runs, how, output, of_decodings=decodings, on_test=on_test)
+        asked = {"of_checkpoints": checkpoints, "of_folds": folds, "of_decodings": decodings, "on_test": on_test}
+        _show_answers(runs, how, output, asked)
         return
     from strop.cli.terminal import out
+    from strop.errors import Problem, RunError
     from strop.runs.ensemble import vote_run_folders
 
+    if decodings:
+        must, do = "only the task 'answer' has decodings", "leave it out"
+        raise RunError(Problem("--decodings", must, f"{runs[0]}, a run of another task", do))
     found = vote_run_folders(runs, how=how, of_checkpoints=checkpoints, of_folds=folds, on_test=on_test)
     for judged in (found.held_out, found.test):
         if judged is None:
@@ -65,7 +70,7 @@ def _run_of(path: Path) -> Path:
     return next((one for one in (path, *path.parents) if (one / "recipe.yaml").exists()), path)
 
 
-def _show_answers(runs: list[Path], how: str, output: Path | None, *, of_decodings: bool, on_test: bool) -> None:
+def _show_answers(runs: list[Path], how: str, output: Path | None, of: Mapping[str, bool]) -> None:
     from strop.cli.terminal import out
     from strop.errors import Problem, RunError
     from strop.runs.vote_answers import ANSWER_HOWS, vote_on_answers
@@ -74,7 +79,7 @@ def _show_answers(runs: list[Path], how: str, output: Path | None, *, of_decodin
     if asked is None:
         must = f"answers in words are voted on by {', '.join(ANSWER_HOWS)}"
         raise RunError(Problem("--how", must, how, "choose one of these"))
-    found = vote_on_answers(runs, how=asked, of_decodings=of_decodings, on_test=on_test)
+    found = vote_on_answers(runs, how=asked, **of)
     for judged in (found.held_out, found.test):
         if judged:
             _show(judged[asked], found.lines(judged))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
     from strop.recipe.sections import Recipe
 
 Columns = Mapping[str, Sequence[Any]]
+
+
+class _Asking(NamedTuple):
+    """What the command line says on how a run of the task `answer` is asked."""
+
+    server: str | None
+    served_model: str | None
+    decoding: str | None
 
 
 def predict(
@@ -36,10 +44,18 @@ def predict(
     served_model: Annotated[
         str | None, typer.Option(help="What the server calls the model; without it, the run's name.")
     ] = None,
+    decoding: Annotated[
+        str | None,
+        typer.Option(
+            help='For the task answer: how it is chosen, for example "{method: greedy}"; without it, as the run was '
+            "judged."
+        ),
+    ] = None,
 ) -> None:
     """Answer new rows, all their columns kept: the label and a calibrated probability for every label, or numbers.
 
-    For numbers a run with folds, and a blend, add the ends of a range and the value on the target's grid.
+    For numbers a run with folds, and a blend, add the ends of a range and the value on the target's grid. What a server
+    answered is kept beside OUTPUT until all is there, so that a command that failed goes on.
     """
     from strop.cli.terminal import out
     from strop.data.write import table_must_be_writable, write_table
@@ -47,13 +63,19 @@ def predict(
     from strop.runs.saved_ensemble import holds_ensemble
 
     table_must_be_writable(output)
+    asking, kept = _Asking(server, served_model, decoding), None
+    if holds_ensemble(run) or holds_blend(run):
+        _must_be_unasked(asking, f"the saved blend or ensemble {run}")
     if holds_ensemble(run):
         columns, notes = _columns_of_ensemble(run, rows, output, encoding)
     elif holds_blend(run):
         columns, notes = _columns_of_blend(run, rows, output, encoding)
     else:
-        columns, notes = _columns_of_run(run, rows, output, encoding, server, served_model)
+        columns, notes, kept = _columns_of_run(run, rows, output, encoding, asking)
     write_table(output, columns)
+    if kept is not None:
+        # Kept for going on after a failure alone: predicting again asks again.
+        kept.unlink(missing_ok=True)
     for note in notes:
         out.print(f"  note: {note}", style="dim")
     n_rows = len(next(iter(columns.values()), ()))
@@ -61,47 +83,64 @@ def predict(
 
 
 def _columns_of_run(
-    folder: Path, rows: Path, output: Path, encoding: str | None, server: str | None, served_model: str | None
-) -> tuple[Columns, list[str]]:
+    folder: Path, rows: Path, output: Path, encoding: str | None, asking: _Asking
+) -> tuple[Columns, list[str], Path | None]:
+    """The answered rows, notes on them, and the file that a server's answers are kept in, where one was asked."""
+    from strop.cli.arguments import decoding_of
     from strop.data.read import read_new_rows
     from strop.runs.run import Run
 
     opened = Run(folder)
     recipe = opened.recipe
     _must_not_overwrite(output, rows, Path(recipe.data.path))
+    if recipe.task != "answer":
+        _must_be_unasked(asking, f"a run of the task '{recipe.task}'")
+    server = _server_of(recipe, asking)
+    kept = None if server is None else output.with_name(f"{output.name}.answers.jsonl")
+    decoding = None if asking.decoding is None else decoding_of(asking.decoding, "--decoding")
     new = read_new_rows(rows, recipe.data, normalize=recipe.text.normalize, encoding=encoding)
     from strop.cli.progress import ProgressBars
     from strop.runs.label import labelled_columns
 
     with ProgressBars() as bars:
-        return labelled_columns(
-            opened,
-            new,
-            bars.rows_done,
-            server=_server_of(recipe, server, served_model),
-            kept=output.with_name(f"{output.name}.answers.jsonl"),
-        )
+        columns, notes = labelled_columns(opened, new, bars.rows_done, server=server, kept=kept, decoding=decoding)
+    return columns, notes, kept
 
 
-def _server_of(recipe: "Recipe", url: str | None, model: str | None) -> "Server | None":
+def _must_be_unasked(asking: _Asking, came: str) -> None:
+    """Check that nothing was said that only a run of the task `answer` can be asked.
+
+    Raises:
+        RecipeError: Something was.
+    """
+    from strop.errors import Problem, RecipeError
+
+    given = [f"--{name.replace('_', '-')}" for name, value in asking._asdict().items() if value is not None]
+    must = "only a run of the task 'answer' is answered by a server, and by a decoding of one's choice"
+    if given:
+        raise RecipeError(*(Problem(option, must, came, f"predict without {option}") for option in given))
+
+
+def _server_of(recipe: "Recipe", asking: _Asking) -> "Server | None":
     """The server that answers: the one named on the command line, else the recipe's, if it has one.
 
     Raises:
-        RecipeError: The task has no answers, or the address is none.
+        RecipeError: The address is none, or a model is named and no server.
     """
     from pydantic import ValidationError
 
     from strop.errors import Problem, RecipeError
     from strop.recipe.answer import Server
 
-    if recipe.task != "answer" or recipe.answer is None:
-        if url is None:
-            return None
-        must, do = "only the task 'answer' is answered by a server", "predict without --server"
-        raise RecipeError(Problem("--server", must, f"a run of the task '{recipe.task}'", do))
-    known = {} if recipe.answer.server is None else recipe.answer.server.model_dump()
+    if recipe.task != "answer":
+        return None
+    url, model = asking.server, asking.served_model
+    known = {} if recipe.answer is None or recipe.answer.server is None else recipe.answer.server.model_dump()
     given = {key: value for key, value in (("url", url), ("model", model)) if value is not None}
     if not known and url is None:
+        if model is not None:
+            must, do = "a model's name belongs to a server", "name the server too: --server http://localhost:8000/v1"
+            raise RecipeError(Problem("--served-model", must, f"'{model}' without --server", do))
         return None
     try:
         return Server.model_validate({"model": recipe.name, **known, **given})
@@ -124,9 +163,9 @@ def _columns_of_blend(folder: Path, rows: Path, output: Path, encoding: str | No
 
 
 def _columns_of_ensemble(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
-    from strop.runs.saved_ensemble import SavedEnsemble
+    from strop.runs.saved_answer_ensemble import load_ensemble
 
-    ensemble = SavedEnsemble.load(folder)
+    ensemble = load_ensemble(folder)
     _must_not_overwrite(output, rows, *(Path(run.recipe.data.path) for run in ensemble.runs.values()))
     from strop.cli.progress import ProgressBars
     from strop.runs.label import voted_columns

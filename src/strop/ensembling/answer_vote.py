@@ -20,6 +20,7 @@ from strop.records.dataset import strings
 
 Floats = NDArray[np.float64]
 VoteBy = Literal["votes", "likelihood", "mean_likelihood"]
+How = Literal["hard", "soft", "weighted"]
 
 # Shares of votes are no whole numbers: beyond so many digits they are equal.
 DIGITS = 9
@@ -82,10 +83,10 @@ def vote(
     probabilities of the candidates are summed, exp(log-likelihood), times the voter's weight over its number of
     candidates; by "mean_likelihood" exp(log-likelihood / tokens), under which long answers are not at a disadvantage.
     An empty answer votes for nothing, unless all of a row are empty. Of the group that wins, the form that is written
-    most often stands.
+    most often stands. A voter without weight has no say, not even in ties.
 
     Args:
-        answers: By voter; the order of rows is that of the first.
+        answers: By voter, at least one; the order of rows is that of the first.
         rules: Name of the rules by which answers are equal.
         by: What is summed.
         weights: By voter, not negative; without any, all are equal.
@@ -95,8 +96,7 @@ def vote(
         as the winner; a row counts as seen if any voter was trained on it.
 
     Raises:
-        RunError: There is nothing to vote on, voters answered other rows, or likelihoods are unknown where they are
-            summed.
+        RunError: Voters answered other rows, or likelihoods are unknown where they are summed.
         ValueError: Weights are negative, all zero, or not given for every voter.
     """
     voters = aligned(answers)
@@ -123,6 +123,23 @@ def vote(
     )
 
 
+def vote_as(how: How, answers: Mapping[str, Answers], rules: str, weights: Mapping[str, float]) -> Answers:
+    """The vote that a person knows by this name.
+
+    Args:
+        how: `hard`: most votes; `soft`: the largest sum of likelihoods per token; `weighted`: most weight.
+        answers: By voter.
+        rules: Name of the rules by which answers are equal.
+        weights: By voter, for the weighted vote.
+
+    Raises:
+        RunError: As `vote`.
+    """
+    if how == "weighted":
+        return vote(answers, rules, weights=weights)
+    return vote(answers, rules, by="mean_likelihood" if how == "soft" else "votes")
+
+
 def voted(by_fold: Mapping[str, Answers], rules: str) -> Answers:
     """The answers of the only fold, or a vote of all folds.
 
@@ -143,20 +160,8 @@ def aligned(answers: Mapping[str, Answers]) -> dict[str, Answers]:
         answers: By voter.
 
     Raises:
-        RunError: There is nothing to vote on, a voter answered a row twice, or voters answered other rows; with a
-            problem for every voter.
+        RunError: A voter answered a row twice, or voters answered other rows; with a problem for every voter.
     """
-    n_candidates = sum(one.n_candidates for one in answers.values())
-    if n_candidates < 2:
-        names = ", ".join(answers) or "no voter"
-        raise RunError(
-            Problem(
-                where="the vote",
-                must="there must be at least two answers to every row to vote on",
-                came=f"{names}, with one candidate a row" if answers else names,
-                do="name further runs, or let the model give several with answer.decoding.n_candidates",
-            )
-        )
     name, first = next(iter(answers.items()))
     wanted = set(first.ids.tolist())
     problems = []
@@ -175,6 +180,27 @@ def aligned(answers: Mapping[str, Answers]) -> dict[str, Answers]:
     if problems:
         raise RunError(*problems)
     return {voter: one.select(first.ids) for voter, one in answers.items()}
+
+
+def refuse_single_answers(answers: Mapping[str, Answers]) -> None:
+    """Check that there is something to vote on.
+
+    Args:
+        answers: By voter.
+
+    Raises:
+        RunError: Every row has one answer, or none.
+    """
+    if sum(one.n_candidates for one in answers.values()) < 2:
+        names = ", ".join(answers) or "no voter"
+        raise RunError(
+            Problem(
+                where="the vote",
+                must="there must be at least two answers to every row to vote on",
+                came=f"{names}, with one candidate a row" if answers else names,
+                do="name further runs, or let the model give several with answer.decoding.n_candidates",
+            )
+        )
 
 
 def refuse_unknown_likelihoods(voters: Mapping[str, Answers], by: VoteBy) -> None:
@@ -224,7 +250,12 @@ def groups_of(columns: Sequence[Answers], row: int, rules: Rules, by: VoteBy, we
         by: What is summed.
         weight_S: Weight of every voter.
     """
-    places = [(voter, column) for voter, one in enumerate(columns) for column in range(one.n_candidates)]
+    places = [
+        (voter, column)
+        for voter, one in enumerate(columns)
+        if weight_S[voter] > 0
+        for column in range(one.n_candidates)
+    ]
     known = [float(columns[voter].log_likelihood_RC[row, column]) for voter, column in places]
     means = [
         value / max(1, int(columns[voter].n_tokens_RC[row, column]))

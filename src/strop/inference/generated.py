@@ -3,12 +3,14 @@
 Dimensions: P prompts, R rows, C candidates.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from strop.metrics.answers import RULES
 from strop.records.answers import Answers, Texts
 from strop.records.completions import Completions, TokenIds
 from strop.records.dataset import Strings
@@ -57,13 +59,15 @@ def answers_of(
     part: Strings,
     seen_R: NDArray[np.bool_],
     fold_R: NDArray[np.int64],
+    rules: str,
     no_answer: str | None = None,
     made_by: Mapping[str, str] | None = None,
-) -> Answers:
+) -> tuple[Answers, list[str]]:
     """Take the candidates of one prompt for every row.
 
     Of a row that was read in windows it is the one whose first candidate has the highest mean log-likelihood a token,
-    among windows whose first candidate is an answer, if there are any; the first of equals.
+    among windows whose first candidate is an answer, if there are any. Where no likelihood is known among these, the
+    answer that most of them give stands. The first of equals in both cases.
 
     Args:
         generated: What was written behind the prompts.
@@ -71,19 +75,21 @@ def answers_of(
         part: See `Answers`.
         seen_R: See `Answers`.
         fold_R: See `Answers`.
+        rules: By which rules answers are equal, see `strop.metrics.answers`.
         no_answer: What stands for no answer, where a window may not hold it.
         made_by: See `Answers`.
+
+    Returns:
+        The answers, and in words what a reader should know about how they were made.
     """
-    mean_P = np.nan_to_num(generated.mean_log_likelihood_PC[:, 0], nan=-np.inf)
-    nothing = None if no_answer is None else no_answer.strip()
-    is_answer_P = np.asarray([str(text).strip() != nothing for text in generated.text_PC[:, 0]], dtype=np.bool_)
-    # Last key first: row, then answers before none, then the likeliest; stable for equals.
-    order_P = np.lexsort((-mean_P, ~is_answer_P, completions.row_P))
-    rows, first = np.unique(completions.row_P[order_P], return_index=True)
-    if len(rows) != completions.n_rows:
-        raise ValueError("every row must have a prompt")
-    at_R = order_P[first]
-    return Answers(
+    at_R, n_voted = _chosen_prompts(generated, completions, rules, no_answer)
+    notes = [generated.note] if generated.note else []
+    if n_voted:
+        notes.append(
+            f"{n_voted:,} of {completions.n_rows:,} rows were read in windows and the server gives no likelihoods: the "
+            "answer that most windows of a row give stands, the first of equals"
+        )
+    answers = Answers(
         ids=completions.ids,
         text_RC=generated.text_PC[at_R],
         log_likelihood_RC=generated.log_likelihood_PC[at_R],
@@ -94,3 +100,27 @@ def answers_of(
         fold_R=fold_R,
         made_by=dict(made_by or {}),
     )
+    return answers, notes
+
+
+def _chosen_prompts(
+    generated: Generated, completions: Completions, rules: str, no_answer: str | None
+) -> tuple[NDArray[np.intp], int]:
+    """The prompt that each row's answer is taken from, shape (R,), and for how many rows the windows had to vote."""
+    mean_P = generated.mean_log_likelihood_PC[:, 0]
+    nothing = None if no_answer is None else no_answer.strip()
+    is_answer_P = np.asarray([str(text).strip() != nothing for text in generated.text_PC[:, 0]], dtype=np.bool_)
+    # Last key first: row, then answers before none, then the likeliest; stable for equals.
+    order_P = np.lexsort((-np.nan_to_num(mean_P, nan=-np.inf), ~is_answer_P, completions.row_P))
+    rows, first = np.unique(completions.row_P[order_P], return_index=True)
+    if len(rows) != completions.n_rows:
+        raise ValueError("every row must have a prompt")
+    at_R, n_voted = order_P[first], 0
+    for row, windows in enumerate(np.split(order_P, first[1:])):
+        contending = windows[is_answer_P[windows]]
+        # Those that are known stand in front: where the first is not, none is.
+        if len(contending) > 1 and np.isnan(mean_P[contending[0]]):
+            texts = [RULES[rules].normalized(str(generated.text_PC[at, 0])) for at in contending]
+            at_R[row] = contending[texts.index(Counter(texts).most_common(1)[0][0])]
+            n_voted += 1
+    return at_R, n_voted

@@ -49,17 +49,23 @@ def vllm_problems(folder: Path) -> list[Problem]:
     return [*problems, *_weight_problems(folder)]
 
 
-def vllm_command(folder: Path, name: str) -> str:
+def vllm_command(folder: Path, name: str, *, base_in_4bit: bool = False) -> str:
     """The shell command that serves an adapter beside its base model.
+
+    The model folder's own generation_config.json is left out, as it is at prediction here. A 4-bit base is quantized as
+    it is loaded, to NF4 with double quantization as here (vllm/model_executor/model_loader/bitsandbytes_loader.py).
 
     Args:
         folder: A folder that PEFT wrote and in which `vllm_problems` finds nothing.
         name: What requests call the trained model.
+        base_in_4bit: Whether the adapter was trained on a base in 4 bits.
     """
     config = read_model_json(folder / CONFIG)
     rank = next(rank for rank in MAX_RANKS if rank >= _ranks(config)[-1])
     words = ["vllm", "serve", str(config["base_model_name_or_path"]), "--enable-lora"]
     words += ["--lora-modules", f"{name}={folder.resolve()}", "--max-lora-rank", str(rank)]
+    words += ["--generation-config", "vllm"]
+    words += ["--quantization", "bitsandbytes"] if base_in_4bit else []
     return shlex.join(words)
 
 

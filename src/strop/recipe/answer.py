@@ -1,6 +1,7 @@
 """The sections of the task `answer`: what a causal model is asked, how it decodes, and how its answers are cleaned."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -69,6 +70,12 @@ class Decoding(Section):
         """What a person calls it, for example `sample temperature=0.7 top_p=0.9`; equal decodings have equal names."""
         given = self.model_dump(exclude_defaults=True, exclude={"method"})
         return " ".join([self.method, *(f"{key}={value:g}" for key, value in given.items())])
+
+
+def stored_decoding(about: Mapping[str, Any]) -> Decoding | None:
+    """The decoding that `strop decode` stored in the description of a run or a model; None where the recipe's stays."""
+    stored = about.get("decoding")
+    return None if stored is None else Decoding.model_validate(stored)
 
 
 # What `strop decode` compares where the recipe says nothing else.
@@ -141,4 +148,4 @@ class Answering(Section):
     """For the task `classify`: take off a label what the model says for it behind a prompt without texts; this helps a
     model that is not trained."""
     server: Server | None = None
-    """A server that answers in place of this process, for `strop predict` and `strop decode`."""
+    """A server that answers in place of this process, for `strop predict`; `strop decode` asks the model itself."""

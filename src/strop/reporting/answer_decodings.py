@@ -1,9 +1,13 @@
-"""Decodings that were compared, best first."""
+"""Decodings that were compared, best first, and which of them is clearly better than the recipe's own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from strop.records.scores import Difference, Scores, SystemScores
 from strop.reporting.judged import Judged, judged_baselines
+
+# Under which `strop decode` writes to the ledger what it chose, and why.
+STATION = "decoding"
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,15 @@ def ranked_decodings(scores: Scores, own: str) -> list[ShownDecoding]:
     shown += [ShownDecoding(one.system, one, leads.get(one.system)) for one in scores.baselines]
     sign = -1.0 if scores.primary_score.higher_is_better else 1.0
     return sorted(shown, key=lambda one: sign * one.scores.metrics[scores.primary].value)
+
+
+def clearly_best(ranked: Sequence[ShownDecoding]) -> ShownDecoding:
+    """The best decoding that is clearly better than the recipe's own; the recipe's own where none is.
+
+    Args:
+        ranked: As `ranked_decodings` gives them, so that those before the recipe's own are better, clearly or not.
+    """
+    return next(one for one in ranked if one.lead is None or one.lead.is_clear)
 
 
 def _turned(judged: Judged) -> Judged:

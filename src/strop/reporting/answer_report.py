@@ -5,7 +5,8 @@ from typing import Any
 from markupsafe import Markup
 
 from strop.inference.cleaning import clean_answers
-from strop.reporting.answer_decodings import ranked_decodings
+from strop.recipe.answer import stored_decoding
+from strop.reporting.answer_decodings import STATION, ranked_decodings
 from strop.reporting.answer_figures import answers_figure
 from strop.reporting.answer_kinds import divisions
 from strop.reporting.answer_rows import failed_answers, failure_counts, worst_answers
@@ -40,11 +41,20 @@ def answer_context(material: Material) -> dict[str, Any]:
         "worst": None,
         "failed": {},
         "effects": None if material.written is None else clean_answers(material.written, answering.cleaning)[1],
-        "own_decoding": answering.decoding.name,
+        "run_decoding": run_decoding(material),
+        "decoding_choice": next((entry for entry in reversed(material.ledger) if entry.station == STATION), None),
         "decodings": None if decodings is None else ranked_decodings(decodings, answering.decoding.name),
         "failure_counts": [(scores, failure_counts(scores)) for scores in material.scores],
         **_of_open_rows(material),
     }
+
+
+def run_decoding(material: Material) -> str:
+    """Name of the decoding that the run's answers are by: the one that `strop decode` stored, else the recipe's."""
+    answering = material.recipe.answer
+    if answering is None:
+        raise ValueError("the recipe must have the section answer")
+    return (stored_decoding(material.about) or answering.decoding).name
 
 
 def _of_open_rows(material: Material) -> dict[str, Any]:

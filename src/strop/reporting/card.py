@@ -13,6 +13,7 @@ from strop.recipe.answer import Cleaning
 from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
 from strop.reporting import sentences, tables
+from strop.reporting.answer_report import run_decoding
 from strop.reporting.facts import making_facts
 from strop.reporting.history import trained_words
 from strop.reporting.material import Material, read_material
@@ -94,6 +95,7 @@ def _context(material: Material) -> dict[str, Any]:
         "split": tables.split_table(material),
         "making": making_facts(material),
         "pooling": pooling,
+        "decoding": run_decoding(material) if material.answers_in_words else "",
         "cleans": recipe.answer is not None and recipe.answer.cleaning != Cleaning(),
         "loads_with_peft": recipe.model.adapter is not None,
         # What a network for values gives are logits, which its reader has to stretch over the targets' ranges.

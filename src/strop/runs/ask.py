@@ -14,7 +14,25 @@ from strop.recipe.answer import Answering, Decoding
 from strop.records.answers import Answers
 from strop.records.completions import Completions
 from strop.records.dataset import strings
+from strop.records.ledger import Entry
+from strop.records.run_folder import RunFolder
 from strop.text.tokenizer import TextTokenizer
+
+# Told, in words, what a reader should know about how answers were made.
+Note = Callable[[str], None]
+
+
+def unsaid(words: str) -> None:
+    """For answers that nobody reads a note on."""
+
+
+def noted_in(folder: RunFolder) -> Note:
+    """Writes notes to the ledger of a run, each once."""
+
+    def note(words: str) -> None:
+        folder.ledger.write(Entry("note", "answering", words))
+
+    return note
 
 
 @dataclass(frozen=True)
@@ -26,12 +44,14 @@ class Asker:
         tokenizer: The model's tokenizer.
         end_ids: Token ids that end an answer.
         seed: Draws samples.
+        rules: By which rules answers are equal, where windows of a row vote.
     """
 
     answering: Answering
     tokenizer: TextTokenizer
     end_ids: tuple[int, ...]
     seed: int
+    rules: str = "squad"
 
     def local(self, network: Network, accelerator: Accelerator) -> LocalEngine:
         """The engine of this process."""
@@ -48,6 +68,7 @@ class Asker:
         fold: int | None = None,
         decoding: Decoding | None = None,
         done: Callable[[int, int], None] | None = None,
+        note: Note = unsaid,
     ) -> Answers:
         """Answers as a model writes them, to rows that it was not trained on.
 
@@ -59,6 +80,7 @@ class Asker:
             fold: Number of the fold whose model it is.
             decoding: How tokens are chosen; without one as the recipe says.
             done: Told how many of how many prompts are done.
+            note: Told what a reader should know.
         """
         chosen = decoding or self.answering.decoding
         generated = engine.answer(
@@ -69,15 +91,19 @@ class Asker:
             done=done,
         )
         n_rows = asked.completions.n_rows
-        return answers_of(
+        answers, notes = answers_of(
             generated,
             asked.completions,
             part=strings([part] * n_rows),
             seen_R=np.zeros(n_rows, dtype=np.bool_),
             fold_R=np.full(n_rows, -1 if fold is None else fold, dtype=np.int64),
+            rules=self.rules,
             no_answer=self.answering.prompt.no_answer,
             made_by={**made_by, "decoding": chosen.name},
         )
+        for words in notes:
+            note(words)
+        return answers
 
 
 def in_order_of(completions: Completions, ids: list[str]) -> Completions:

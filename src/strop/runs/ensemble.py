@@ -6,7 +6,7 @@ Dimensions: S voters, R rows, L labels.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +32,14 @@ from strop.runs.judge import CHOSE_CHECKPOINT
 from strop.runs.named_voters import Voter, named_voters
 from strop.runs.saved_ensemble import FILE, voters_as_json
 from strop.runs.together import must_be_opened, write_look
-from strop.runs.voters import Ballots, open_ballots, sealed_ballots
+from strop.runs.voters import Ballots, must_be_divisible, open_ballots, sealed_ballots
 
 How = Literal["soft", "calibrated", "hard", "weighted"]
 HOWS: tuple[How, ...] = get_args(How)
+Kind = TypeVar("Kind", bound=str)
 BEST_CHOSEN_HERE = "the best single voter was chosen on these rows, which flatters it beside the votes"
 NAMED_CHECKPOINTS = "single checkpoints were named: if that was for their scores on these rows, it flatters the votes"
+OPENED_BEFORE = "the test parts had been opened before: choices made since may be fitted to them"
 FOLDS_VOTE_ON_TEST = "the folds of a run held out different rows: on these rows a run has one vote"
 
 
@@ -103,21 +105,15 @@ class Ensemble:
             "votes_by_fold": self.of_folds,
             "labels": list(self.held_out.predictions[self.how].labels),
             "voters": voters_as_json(self.voters, folder),
-            "held_out": _votes_as_json(self.held_out, self.best),
-            "test": None if self.test is None else _votes_as_json(self.test, self.best),
+            "held_out": votes_as_json(self.held_out.scores, self.best),
+            "test": None if self.test is None else votes_as_json(self.test.scores, self.best),
         }
         # Written last: where it stands the others stand too.
         write_json(folder / FILE, content)
 
     def lines(self, judged: Judged) -> list[str]:
         """Every vote and every voter in words, a line each."""
-        asked = judged.scores[self.how]
-        lines = [f"{metric_name(asked.primary)} on {part_name(asked.part)}, {len(asked.ids):,} rows:"]
-        for how, scores in judged.scores.items():
-            gain = difference_text(_difference_to(scores, self.best))
-            lines.append(f"  {how} vote: {score_text(scores.primary_score)}; minus {self.best}: {gain}")
-        lines += [f"  {one.system}: {score_text(one.metrics[asked.primary])}" for one in asked.baselines]
-        return lines
+        return votes_in_words(judged.scores, self.how, self.best)
 
 
 def vote_run_folders(
@@ -146,7 +142,7 @@ def vote_run_folders(
         RunError: Runs are not finished or cannot vote together, or a test part is sealed.
     """
     voters = named_voters(paths)
-    _must_be_possible(voters, of_checkpoints=of_checkpoints, of_folds=of_folds, on_test=on_test)
+    must_be_possible(voters, of_checkpoints=of_checkpoints, of_folds=of_folds, on_test=on_test)
     ballots = open_ballots(voters, of_checkpoints=of_checkpoints, least=1 if of_folds else 2)
     runs = {voter.run.folder.path: voter.run for voter in voters.values()}
     if on_test:
@@ -170,8 +166,14 @@ def vote_run_folders(
     return replace(found, test=_judged_test(found, recipe, lambda: write_look(*write)))
 
 
-def _must_be_possible(voters: Mapping[str, Voter], *, of_checkpoints: bool, of_folds: bool, on_test: bool) -> None:
+def must_be_possible(voters: Mapping[str, Voter], *, of_checkpoints: bool, of_folds: bool, on_test: bool) -> None:
     """Check that what is asked for can be had of saved predictions.
+
+    Args:
+        voters: By name.
+        of_checkpoints: Whether every evaluated checkpoint is to vote.
+        of_folds: Whether every fold is to vote by itself on test rows.
+        on_test: Whether test rows are voted on.
 
     Raises:
         RunError: It cannot.
@@ -200,10 +202,7 @@ def _best_voter(ballots: Ballots, recipe: Recipe) -> str:
 
 def _judged_open(ballots: Ballots, how: How, best: str, recipe: Recipe, caveats: tuple[str, ...]) -> Judged:
     target_R, group_R, seed = ballots.target_R, ballots.group_R, recipe.seed
-    n_units = len(np.unique(np.arange(len(target_R)) if group_R is None else group_R))
-    if n_units < 2:
-        must, do = "weights are judged on rows, or groups, that they were not fitted on: there must be two", "fit anew"
-        raise RunError(Problem("strop ensemble", must, f"{n_units}, with {len(target_R)} rows", do))
+    must_be_divisible(group_R, len(target_R))
     calibrated_SRL = np.stack(
         [
             cross_fitted_probabilities(one.outputs_RL, target_R, seed=seed, group_R=group_R)
@@ -233,7 +232,6 @@ def _judged_test(found: Ensemble, recipe: Recipe, write: Callable[[], None]) -> 
     write()
     weighted_RL = weighted_vote(probabilities_SRL, weights_S)
     votes = _votes(everyone, probabilities_SRL, calibrated_SRL, weighted_RL, list(voters))
-    caveats = ("the test parts had been opened before: choices made since may be fitted to them",)
     scores = {
         one: _scores(
             vote,
@@ -241,7 +239,7 @@ def _judged_test(found: Ensemble, recipe: Recipe, write: Callable[[], None]) -> 
             found.best,
             recipe,
             "test",
-            caveats,
+            (OPENED_BEFORE,),
             is_asked=one == found.how,
             temperature=found.held_out.scores[one].temperature,
         )
@@ -307,10 +305,32 @@ def _difference_to(scores: Scores, other: str) -> Difference:
     return next(one for one in scores.differences if one.other == other)
 
 
-def _votes_as_json(judged: Judged, best: str) -> dict[str, object]:
-    """Of every vote the primary score with its interval, and what it gains over the best single voter."""
+def votes_in_words(judged: Mapping[Kind, Scores], how: Kind, best: str) -> list[str]:
+    """Every vote and every voter, a line each.
+
+    Args:
+        judged: Scores by vote; those of the vote `how` have every voter beside them, the others the best one at least.
+        how: The vote that was asked for.
+        best: The best single voter.
+    """
+    asked = judged[how]
+    lines = [f"{metric_name(asked.primary)} on {part_name(asked.part)}, {len(asked.ids):,} rows:"]
+    for name, scores in judged.items():
+        gain = difference_text(_difference_to(scores, best))
+        lines.append(f"  {name} vote: {score_text(scores.primary_score)}; minus {best}: {gain}")
+    lines += [f"  {one.system}: {score_text(one.metrics[asked.primary])}" for one in asked.baselines]
+    return lines
+
+
+def votes_as_json(judged: Mapping[Kind, Scores], best: str) -> dict[str, object]:
+    """Of every vote the primary score with its interval, and what it gains over the best single voter.
+
+    Args:
+        judged: Scores by vote.
+        best: The best single voter.
+    """
     content: dict[str, object] = {}
-    for how, scores in judged.scores.items():
+    for how, scores in judged.items():
         score, gain = scores.primary_score, _difference_to(scores, best)
         content[how] = {
             "metric": score.metric,

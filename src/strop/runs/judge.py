@@ -22,6 +22,8 @@ CHOSE_DECODING = "these rows also chose the decoding, which flatters the answers
 CHOSE_CHECKPOINT = (
     "these rows also chose the checkpoint, which flatters the model a little; the sealed test part does not"
 )
+# In run.json, while answers by another decoding are put in the place of the run's: the decoding's name.
+CHANGING = "changing_decoding"
 OPEN, SEALED = ".arrow", ".test.sealed.arrow"
 FOLDS_AVERAGED = "the test rows are predicted by the average of the folds' models"
 
@@ -31,7 +33,8 @@ def judge_open_rows(recipe: Recipe, dataset: Dataset, split: Split, folder: RunF
     part = "out of fold" if split.held_out else "validation"
     model = load_outputs(recipe, folder.predictions / "model.arrow")
     rows = dataset.select(model.ids)
-    chose_decoding = isinstance(model, Answers) and "decoding" in {entry.station for entry in folder.ledger.entries()}
+    # The recipe's own was there before these rows were looked at.
+    chose_decoding = isinstance(model, Answers) and model.made_by.get("decoding") != answering_of(recipe).decoding.name
     caveats = (CHOSE_CHECKPOINT, CHOSE_DECODING) if chose_decoding else (CHOSE_CHECKPOINT,)
     scores = _score(recipe, folder, model, rows, part, suffix=OPEN, caveats=caveats)
     scores.save(scores_path(folder, part))
@@ -98,19 +101,32 @@ def _calibrated(folder: RunFolder, split: Split, temperature: float | None) -> P
     return average_folds(by_fold, {"system": "model"}, temperature=temperature)
 
 
-def must_be_finished(folder: RunFolder) -> None:
+def must_be_finished(folder: RunFolder, *, is_changed: bool = False) -> None:
     """Check that the run came to its end.
 
+    Args:
+        folder: The run.
+        is_changed: Whether its decoding is to be changed: then a change that was stopped half way is no hindrance.
+
     Raises:
-        RunError: It did not.
+        RunError: It did not, or a change of its decoding was stopped half way.
     """
-    state = folder.read_about().get("state", "not begun")
+    about = folder.read_about()
+    state = about.get("state", "not begun")
     if state != "finished":
         problem = Problem(
             where=str(folder.path),
             must="the run must be finished",
             came=f"a run that is {state}",
             do="give its `strop fit` command again: it goes on where it was",
+        )
+        raise RunError(problem)
+    if about.get(CHANGING) and not is_changed:
+        problem = Problem(
+            where=str(folder.path),
+            must="all answers of a run must be by one decoding",
+            came=f"a change to '{about[CHANGING]}' that was stopped half way",
+            do="give its `strop decode` command again: it goes on where it was",
         )
         raise RunError(problem)
 

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.read import NewRows, read_new_rows
-from strop.recipe.answer import Server
+from strop.recipe.answer import Decoding, Server
 from strop.records.answers import Answers
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.runs.run import Run
+from strop.runs.saved_answer_ensemble import SavedAnswerEnsemble
 from strop.runs.saved_blend import SavedBlend
 from strop.runs.saved_ensemble import SavedEnsemble
 from strop.runs.treat import Treatments
@@ -26,6 +27,7 @@ def labelled_columns(
     *,
     server: Server | None = None,
     kept: Path | None = None,
+    decoding: Decoding | None = None,
 ) -> tuple[Mapping[str, Sequence[Any]], list[str]]:
     """Predict new rows and put the answers beside their own columns.
 
@@ -34,7 +36,8 @@ def labelled_columns(
         new: Rows as `read_new_rows` gives them.
         rows_done: Told how many of how many windows are done.
         server: For the task `answer`, a server that answers in place of this process.
-        kept: With a server, the file that its answers are kept in.
+        kept: With a server, the file that its answers are kept in; it may be deleted once the columns are written.
+        decoding: For the task `answer`, how tokens are chosen; without one as the run was judged.
 
     Returns:
         The columns, and notes in words, which stand in the run's ledger too. After the rows' own columns come
@@ -42,16 +45,18 @@ def labelled_columns(
         `low_<target>` and `high_<target>` of its range and `snapped_<target>`; for the task `answer` `predicted`,
         `log_likelihood`, and `ended`, which is false for answers that were stopped at the longest length.
     """
+    said: list[str] = []
     if run.recipe.task == "regress":
         predictions = run.predict_rows(new.dataset, rows_done)
         answers = _value_columns(
             predictions.outputs_RL.astype(np.float64), predictions.labels, Treatments.load(run.folder.predictions)
         )
     elif run.recipe.task == "answer":
-        answers = _answer_columns(run.answer_rows(new.dataset, rows_done, server=server, kept=kept))
+        written = run.answer_rows(new.dataset, rows_done, server=server, kept=kept, decoding=decoding, note=said.append)
+        answers = _answer_columns(written)
     else:
         answers = _labels(run, new, rows_done)
-    notes = _notes(run, new)
+    notes = [*_notes(run, new), *dict.fromkeys(said)]
     _write_notes(run, notes)
     return _beside(new.columns, answers), notes
 
@@ -92,7 +97,7 @@ def blended_columns(
 
 
 def voted_columns(
-    ensemble: SavedEnsemble,
+    ensemble: SavedEnsemble | SavedAnswerEnsemble,
     path: Path,
     *,
     encoding: str | None = None,
@@ -107,20 +112,26 @@ def voted_columns(
         rows_done: Told how many of how many windows are done, model by model.
 
     Returns:
-        The columns, as `labelled_columns` gives them for labels, and notes in words, which stand in the runs' ledgers
-        too.
+        The columns, as `labelled_columns` gives them for labels or answers, and notes in words, which stand in the
+        runs' ledgers too.
     """
     read = {
         folder: read_new_rows(path, run.recipe.data, normalize=run.recipe.text.normalize, encoding=encoding)
         for folder, run in ensemble.runs.items()
     }
-    voted = ensemble.predict_rows({folder: new.dataset for folder, new in read.items()}, rows_done)
+    rows = {folder: new.dataset for folder, new in read.items()}
+    said: dict[Path, list[str]] = {folder: [] for folder in rows}
+    if isinstance(ensemble, SavedAnswerEnsemble):
+        answers = ensemble.predict_rows(rows, rows_done, note=lambda folder, words: said[folder].append(words))
+        columns = _answer_columns(answers)
+    else:
+        columns = _label_columns(ensemble.predict_rows(rows, rows_done))
     notes: list[str] = []
     for folder, run in ensemble.runs.items():
-        of_run = _notes(run, read[folder])
+        of_run = [*_notes(run, read[folder]), *dict.fromkeys(said[folder])]
         _write_notes(run, of_run)
         notes += [note for note in of_run if note not in notes]
-    return _beside(next(iter(read.values())).columns, _label_columns(voted)), notes
+    return _beside(next(iter(read.values())).columns, columns), notes
 
 
 def _beside(own: Mapping[str, Sequence[Any]], answers: Mapping[str, list[Any]]) -> dict[str, Sequence[Any]]:

@@ -1,6 +1,6 @@
 """Answer new rows with the models of a run, in this process or on a server that has loaded the run's model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from strop.errors import Problem, RunError
 from strop.inference.engines import Asked
 from strop.inference.engines.server import ServerEngine
 from strop.models.precision import make_accelerator
-from strop.models.trained import ABOUT, TrainedModel, load_trained
-from strop.recipe.answer import Decoding, Server
+from strop.models.trained import ABOUT, TrainedModel, load_trained, weights_digest
+from strop.recipe.answer import Decoding, Server, stored_decoding
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
@@ -22,7 +22,7 @@ from strop.records.dataset import Dataset
 from strop.records.files import read_json
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
-from strop.runs.ask import Asker
+from strop.runs.ask import Asker, Note, unsaid
 from strop.runs.judge import answering_of
 from strop.runs.prepare_answers import label_words
 from strop.runs.replies import label_logits
@@ -38,10 +38,11 @@ def answer_rows(
     models: dict[str, TrainedModel],
     rows: Dataset,
     rows_done: Done | None = None,
+    *,
+    decoding: Decoding | None = None,
+    note: Note = unsaid,
 ) -> Answers:
     """Answer rows in words with every fold's model, as the model writes, and let the folds vote.
-
-    The decoding is the one that `strop decode` stored with the model, else the recipe's.
 
     Args:
         folder: A finished run of the task `answer`.
@@ -49,6 +50,8 @@ def answer_rows(
         models: Models by fold that are loaded already; those loaded now are added.
         rows: New rows.
         rows_done: Told how many of how many prompts are done.
+        decoding: How tokens are chosen; None for the one that `strop decode` stored with the model, else the recipe's.
+        note: Told what a reader should know.
 
     Raises:
         ModelError: A model folder is damaged.
@@ -58,21 +61,57 @@ def answer_rows(
         if fold.name not in models:
             models[fold.name] = load_trained(folder.model(fold.name), make_accelerator("auto").device)
         trained = models[fold.name]
-        accelerator, config = make_accelerator(trained.recipe.model.precision), trained.network.transformer.config
-        asker, prompted = _prompts(trained.folder, trained.recipe, rows, config)
-        by_fold[fold.name] = asker.ask(
-            asker.local(trained.network, accelerator),
-            Asked(prompted.completions),
-            part="new",
-            made_by={"system": "model", "fold": fold.name},
-            decoding=_stored_decoding(trained.preprocessing),
-            done=rows_done,
-        )
+        if decoding is not None:
+            _note_another(decoding, trained.preprocessing, trained.recipe, note)
+        (by_fold[fold.name],) = answers_of_model(trained, fold.name, rows, [decoding], rows_done, note)
     return voted(by_fold, trained.recipe.evaluation.answer_rules)
 
 
+def answers_of_model(
+    trained: TrainedModel,
+    fold: str,
+    rows: Dataset,
+    decodings: Sequence[Decoding | None],
+    rows_done: Done | None = None,
+    note: Note = unsaid,
+) -> list[Answers]:
+    """Answers of one model to rows, as it writes them, by one decoding after the other.
+
+    Args:
+        trained: A model as `load_trained` gives it.
+        fold: Name of its fold.
+        rows: New rows.
+        decodings: None stands for the one that `strop decode` stored with the model, else the recipe's.
+        rows_done: Told how many of how many prompts are done.
+        note: Told what a reader should know.
+    """
+    accelerator, config = make_accelerator(trained.recipe.model.precision), trained.network.transformer.config
+    asker, prompted = _prompts(trained.folder, trained.recipe, rows, config)
+    engine = asker.local(trained.network, accelerator)
+    return [
+        asker.ask(
+            engine,
+            Asked(prompted.completions),
+            part="new",
+            made_by={"system": "model", "fold": fold},
+            decoding=decoding or stored_decoding(trained.preprocessing),
+            done=rows_done,
+            note=note,
+        )
+        for decoding in decodings
+    ]
+
+
 def answer_rows_by_server(
-    folder: RunFolder, split: Split, rows: Dataset, server: Server, kept: Path, rows_done: Done | None = None
+    folder: RunFolder,
+    split: Split,
+    rows: Dataset,
+    server: Server,
+    kept: Path,
+    rows_done: Done | None = None,
+    *,
+    decoding: Decoding | None = None,
+    note: Note = unsaid,
 ) -> Answers:
     """Answer rows in words through a server that has loaded the run's model; none is loaded here.
 
@@ -81,8 +120,11 @@ def answer_rows_by_server(
         split: Its split.
         rows: New rows.
         server: Which server, and what it calls the model.
-        kept: The file that answers are written to as they come, so that a command that was killed goes on.
+        kept: The file that answers are written to as they come, so that a command that was killed goes on. Answers of
+            another server, or by other weights of the run, are not taken from it.
         rows_done: Told how many of how many prompts are done.
+        decoding: How tokens are chosen; None for the one that `strop decode` stored with the model, else the recipe's.
+        note: Told what a reader should know.
 
     Raises:
         RunError: The run has folds: a server has one model.
@@ -92,14 +134,18 @@ def answer_rows_by_server(
         must, do = "a server answers for one model", "predict without a server, or serve a run without folds"
         raise RunError(Problem(str(folder.path), must, f"a run of {len(split.held_out)} folds", do))
     model, about = folder.model(), read_json(folder.model() / ABOUT)
-    asker, prompted = _prompts(model, read_recipe(model / "recipe.yaml"), rows, None)
+    recipe = read_recipe(model / "recipe.yaml")
+    asker, prompted = _prompts(model, recipe, rows, None)
+    if decoding is not None:
+        _note_another(decoding, about["preprocessing"], recipe, note)
     return asker.ask(
-        ServerEngine(server, kept),
+        ServerEngine(server, kept, f"{about['base_model']['digest']} {weights_digest(model)}"),
         Asked(prompted.completions, prompted.prompt_texts.tolist(), prompted.messages),
         part="new",
         made_by={"system": "model", "server": server.model},
-        decoding=_stored_decoding(about["preprocessing"]),
+        decoding=decoding or stored_decoding(about["preprocessing"]),
         done=rows_done,
+        note=note,
     )
 
 
@@ -135,9 +181,11 @@ def _prompts(model: Path, recipe: Recipe, rows: Dataset, config: Any) -> tuple[A
     """How the rows are asked, and their prompts; with the model's config, no prompt is longer than it can read."""
     tokenizer = TextTokenizer.from_folder(model, trust_remote_code=recipe.model.trust_remote_code)
     prompted = make_completions(rows, tokenizer, model, recipe, purpose="predict", max_positions=_longest(config))
-    return Asker(answering_of(recipe), tokenizer, prompted.end_ids, recipe.seed), prompted
+    rules = recipe.evaluation.answer_rules
+    return Asker(answering_of(recipe), tokenizer, prompted.end_ids, recipe.seed, rules), prompted
 
 
-def _stored_decoding(preprocessing: Any) -> Decoding | None:
-    stored = preprocessing.get("decoding")
-    return None if stored is None else Decoding.model_validate(stored)
+def _note_another(given: Decoding, preprocessing: Mapping[str, Any], recipe: Recipe, note: Note) -> None:
+    own = stored_decoding(preprocessing) or answering_of(recipe).decoding
+    if given != own:
+        note(f"the answers are by the decoding '{given.name}'; the run was judged by '{own.name}'")

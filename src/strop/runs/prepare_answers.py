@@ -148,6 +148,22 @@ def few_shot_prompts(recipe: Recipe, prepared: PreparedAnswers, fold: Fold, rows
     )
 
 
+def with_few_shot_prior(recipe: Recipe, prepared: PreparedAnswers, fold: Fold) -> PreparedAnswers:
+    """The same, with the blank prompt of label words behind the examples of `few_shot_prompts`, where there is one.
+
+    What the model says of nothing is taken off as it stands behind the same examples (Zhao et al. 2021).
+    """
+    if prepared.words is None or prepared.words.blank is None:
+        return prepared
+    blank = few_shot_prompts(recipe, prepared, fold, _nothing(prepared.dataset)).completions
+    return replace(prepared, words=replace(prepared.words, blank=blank))
+
+
+def _nothing(dataset: Dataset) -> Dataset:
+    """One row without texts."""
+    return Dataset(ids=strings(["nothing"]), texts={name: strings([""]) for name in dataset.texts})
+
+
 def with_label_words(recipe: Recipe, dataset: Dataset) -> Dataset:
     """Rows whose label's words are their answer.
 
@@ -206,8 +222,7 @@ def label_words(
         raise RecipeError(Problem("answer.label_words", must, "longer words", "shorten them, or raise that number"))
     blank = None
     if recipe.answer is not None and recipe.answer.calibrate_by_prior:
-        without = Dataset(ids=strings(["nothing"]), texts={name: strings([""]) for name in dataset.texts})
-        blank = make_completions(without, tokenizer, folder, recipe, purpose="predict").completions
+        blank = make_completions(_nothing(dataset), tokenizer, folder, recipe, purpose="predict").completions
     return LabelWords(tuple(learnt.completions.answers), blank)
 
 

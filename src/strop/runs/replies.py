@@ -24,7 +24,7 @@ from strop.records.answers import Answers
 from strop.records.completions import Completions, TokenIds
 from strop.records.dataset import strings
 from strop.records.predictions import Predictions
-from strop.runs.ask import Asker, concatenated
+from strop.runs.ask import Asker, Note, concatenated
 from strop.runs.judge import accepted_of, answering_of
 from strop.runs.prepare_answers import LabelWords, PreparedAnswers
 from strop.tasks.task import Task
@@ -69,6 +69,7 @@ class AnswerReplies:
     recipe: Recipe
     prepared: PreparedAnswers
     accelerator: Accelerator
+    note: Note
 
     @property
     def higher_is_better(self) -> bool:
@@ -89,7 +90,7 @@ class AnswerReplies:
         prepared, answering = self.prepared, answering_of(self.recipe)
         asker = Asker(answering, prepared.tokenizer, prepared.end_ids, self.recipe.seed)
         engine = asker.local(network, self.accelerator)
-        return asker.ask(engine, Asked(completions), part=part, made_by=made_by, fold=fold, done=done)
+        return asker.ask(engine, Asked(completions), part=part, made_by=made_by, fold=fold, done=done, note=self.note)
 
     def measure(self, outputs: Answers) -> Mapping[str, float]:
         """Metrics of answers after cleaning, and the shares of those that failed."""
@@ -202,8 +203,8 @@ def _log_likelihoods(
     return candidate_log_likelihoods(network, completions, candidates, accelerator, done=done)
 
 
-def replies_of(recipe: Recipe, prepared: PreparedAnswers, accelerator: Accelerator) -> Replies:
-    """What the recipe's task asks a model that writes for."""
+def replies_of(recipe: Recipe, prepared: PreparedAnswers, accelerator: Accelerator, note: Note) -> Replies:
+    """What the recipe's task asks a model that writes for; `note` is told what a reader should know."""
     if prepared.task is not None and prepared.words is not None:
         return LabelReplies(recipe, prepared, accelerator, prepared.task, prepared.words)
-    return AnswerReplies(recipe, prepared, accelerator)
+    return AnswerReplies(recipe, prepared, accelerator, note)

@@ -1,6 +1,6 @@
 """A finished run as an object: its scores, and predictions of new texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.data.metadata import MetadataEncoder, unseen_categories
-from strop.recipe.answer import Cleaning, Server
+from strop.recipe.answer import Cleaning, Decoding, Server
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
@@ -120,7 +120,14 @@ class Run:
         return predict_rows(self.folder, self._split, self._models, rows, rows_done, temperature)
 
     def answer_rows(
-        self, rows: Dataset, rows_done: Any = None, *, server: Server | None = None, kept: Path | None = None
+        self,
+        rows: Dataset,
+        rows_done: Any = None,
+        *,
+        server: Server | None = None,
+        kept: Path | None = None,
+        decoding: Decoding | None = None,
+        note: Callable[[str], None] | None = None,
     ) -> Answers:
         """Answer rows in words, cleaned by the recipe's rules; with folds, by a vote of the folds' models.
 
@@ -128,7 +135,10 @@ class Run:
             rows: New rows of a run of the task `answer`.
             rows_done: Told how many of how many prompts are done.
             server: A server that has loaded the run's model and answers in place of this process.
-            kept: With a server, the file that its answers are kept in.
+            kept: With a server, the file that its answers are kept in until all of them are there; who has them may
+                delete it.
+            decoding: How tokens are chosen; without one as the run was judged.
+            note: Told, in words, what a reader should know about how the answers were made.
 
         Raises:
             RunError: The run is not finished, or has folds where a server is to answer.
@@ -136,13 +146,18 @@ class Run:
             MachineError: A server did not answer every row.
         """
         from strop.inference.cleaning import clean_answers
+        from strop.runs.ask import unsaid
         from strop.runs.predict_answers import answer_rows, answer_rows_by_server
 
         must_be_finished(self.folder)
         if server is not None and kept is not None:
-            written = answer_rows_by_server(self.folder, self._split, rows, server, kept, rows_done)
+            written = answer_rows_by_server(
+                self.folder, self._split, rows, server, kept, rows_done, decoding=decoding, note=note or unsaid
+            )
         else:
-            written = answer_rows(self.folder, self._split, self._models, rows, rows_done)
+            written = answer_rows(
+                self.folder, self._split, self._models, rows, rows_done, decoding=decoding, note=note or unsaid
+            )
         return clean_answers(written, Cleaning() if self.recipe.answer is None else self.recipe.answer.cleaning)[0]
 
     def unseen_categories(self, rows: Dataset) -> Entry | None:

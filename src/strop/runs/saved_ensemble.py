@@ -5,7 +5,7 @@ Dimensions: S voters, R rows, L labels.
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -45,14 +45,49 @@ def voters_as_json(voters: Mapping[str, Voter], folder: Path) -> dict[str, dict[
             "path": os.path.relpath(voter.run.folder.path, folder),
             "fold": voter.fold or None,
             "checkpoint": None if voter.checkpoint is None else os.path.relpath(voter.checkpoint, folder),
-            "predictions_sha256": _said(voter),
+            "predictions_sha256": digest_of([voter.open_file]),
         }
         for name, voter in voters.items()
     }
 
 
-def _said(voter: Voter) -> str:
-    return hashlib.sha256(voter.open_file.read_bytes()).hexdigest()
+def digest_of(files: Sequence[Path]) -> str:
+    """A digest of what a voter said of the rows that it held out."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def saved_voters(folder: Path, needed: Set[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Read an ensemble, and check that its runs are still those that it was judged with.
+
+    Args:
+        folder: Where it was saved.
+        needed: What its file must hold; the way it votes, its voters and their weights are among it.
+
+    Returns:
+        What its file holds, and of it the voters that have a say on new rows, by name.
+
+    Raises:
+        RunError: The folder holds no ensemble that can vote on new rows, or a run is gone, unfinished or fitted anew.
+    """
+    content = read_json(folder / FILE)
+    if not isinstance(content, dict) or not content.keys() >= needed:
+        must, came = "it must say who votes, and how", "a file without that"
+        raise RunError(Problem(str(folder / FILE), must, came, VOTE_AGAIN))
+    saved: dict[str, dict[str, Any]] = content["voters"]
+    if set(saved) != set(content["weights"]) or any(one["checkpoint"] for one in saved.values()):
+        must = "only models that a run chose vote on new rows: of other checkpoints the predictions alone are kept"
+        raise RunError(Problem(str(folder / FILE), must, "votes of checkpoints", "let runs or their folds vote"))
+    if content["how"] == "weighted":
+        # A run without weight need not be there.
+        saved = {name: one for name, one in saved.items() if content["weights"][name] > 0}
+    problems = [problem for one in saved.values() for problem in _what_is_wrong(folder, one)]
+    if problems:
+        # Several voters of one run have the same problem.
+        raise RunError(*dict.fromkeys(problems))
+    return content, saved
 
 
 @dataclass(frozen=True)
@@ -87,20 +122,7 @@ class SavedEnsemble:
             RunError: The folder holds no ensemble that can vote on new rows, or a run is gone, unfinished or fitted
                 anew.
         """
-        content = read_json(folder / FILE)
-        if not isinstance(content, dict) or not content.keys() >= _NEEDED:
-            must, came = "it must say who votes, and how", "a file without that"
-            raise RunError(Problem(str(folder / FILE), must, came, VOTE_AGAIN))
-        saved: dict[str, dict[str, Any]] = content["voters"]
-        if set(saved) != set(content["weights"]) or any(one["checkpoint"] for one in saved.values()):
-            must = "only models that a run chose vote on new rows: of other checkpoints the predictions alone are kept"
-            raise RunError(Problem(str(folder / FILE), must, "votes of checkpoints", "let runs or their folds vote"))
-        if content["how"] == "weighted":
-            # A run without weight need not be there.
-            saved = {name: one for name, one in saved.items() if content["weights"][name] > 0}
-        problems = [problem for one in saved.values() for problem in _what_is_wrong(folder, one)]
-        if problems:
-            raise RunError(*problems)
+        content, saved = saved_voters(folder, _NEEDED)
         return cls(
             folder,
             content["how"],
@@ -198,9 +220,11 @@ def _what_is_wrong(folder: Path, saved: Mapping[str, Any]) -> list[Problem]:
         must = "every run of an ensemble must still be where it was, seen from the ensemble"
         return [Problem(where, must, "no run there", f"move it back, or {VOTE_AGAIN}")]
     voter = _voter("", folder, saved)
+    # Votes on answers name their files: those of a decoding are several.
+    files = [Path(os.path.normpath(folder / file)) for file in saved.get("files", ())] or [voter.open_file]
     try:
         must_be_finished(voter.run.folder)
-        is_same = voter.open_file.exists() and _said(voter) == saved["predictions_sha256"]
+        is_same = all(file.exists() for file in files) and digest_of(files) == saved["predictions_sha256"]
     except RunError as error:
         return list(error.problems)
     if is_same:

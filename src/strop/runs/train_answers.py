@@ -13,6 +13,7 @@ from strop.models.load import count_parameters
 from strop.models.network import Network
 from strop.models.trained import ABOUT, load_trained, save_trained
 from strop.models.vllm import vllm_command, vllm_problems
+from strop.recipe.answer import Decoding, stored_decoding
 from strop.recipe.sections import Recipe, Stage
 from strop.records.completions import Completions
 from strop.records.dataset import Strings
@@ -20,9 +21,9 @@ from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
-from strop.runs.ask import in_order_of
-from strop.runs.judge import load_outputs
-from strop.runs.prepare_answers import PreparedAnswers, few_shot_prompts
+from strop.runs.ask import in_order_of, noted_in
+from strop.runs.judge import answering_of, load_outputs
+from strop.runs.prepare_answers import PreparedAnswers, few_shot_prompts, with_few_shot_prior
 from strop.runs.replies import Outputs, Replies, replies_of
 from strop.runs.train import fold_predictions, fold_seed, stage_name, unseen_predictions
 from strop.tasks.task import BaselineRows
@@ -72,7 +73,11 @@ def train_fold(
         located=prepared.located,
         labels=() if prepared.task is None else prepared.task.names,
         pad_id=prepared.tokenizer.pad_id,
-        preprocessing={"end_ids": list(prepared.end_ids)},
+        preprocessing={
+            "end_ids": list(prepared.end_ids),
+            # A model that is made again, after its folder was lost, keeps what `strop decode` chose.
+            **({"decoding": about["decoding"]} if "decoding" in about else {}),
+        },
     )
     if recipe.model.adapter is not None and fold.number is None:
         folder.ledger.write(_on_serving(recipe, folder.model()))
@@ -81,8 +86,11 @@ def train_fold(
 def _on_serving(recipe: Recipe, model: Path) -> Entry:
     """How vLLM serves the adapter, or why it cannot."""
     problems = vllm_problems(model)
+    in_4bit = recipe.model.adapter is not None and recipe.model.adapter.base_in_4bit
     if not problems:
-        return Entry("note", "serving", f"vLLM serves this model by: {vllm_command(model, recipe.name)}")
+        command = vllm_command(model, recipe.name, base_in_4bit=in_4bit)
+        only = "; its answers are those that were judged only on the same base in 4 bits (NF4)" if in_4bit else ""
+        return Entry("note", "serving", f"vLLM serves this model by: {command}{only}")
     reasons = "; ".join(f"{problem.must}, came {problem.came}" for problem in problems)
     return Entry("note", "serving", f"vLLM cannot serve this adapter: {reasons}")
 
@@ -92,7 +100,7 @@ def _stage_jobs(
 ) -> Iterator[StageJob]:
     """The jobs of a fold's stages, in their order."""
     rows = np.flatnonzero(np.isin(prepared.training.ids, fold.train))
-    replies = replies_of(recipe, prepared, accelerator)
+    replies = replies_of(recipe, prepared, accelerator, noted_in(folder))
     for number, stage in enumerate(recipe.stages):
         seed = fold_seed(recipe, fold, number + 1)
 
@@ -150,7 +158,7 @@ def predict_fold(
         return
     watcher.station_began("answering")
     trained = load_trained(folder.model(fold.name), accelerator.device)
-    replies = replies_of(recipe, prepared, accelerator)
+    replies = replies_of(by_own_decoding(recipe, folder), prepared, accelerator, noted_in(folder))
     chosen = folder.read_about()["chosen"].get(fold.name, {})
     made_by = {"system": "model", "fold": fold.name, **{key: str(chosen[key]) for key in ("stage", "step") if chosen}}
     for part, ids, path in wanted:
@@ -164,14 +172,39 @@ def predict_fold(
 def predict_baselines(
     recipe: Recipe, prepared: PreparedAnswers, folder: RunFolder, accelerator: Accelerator, watcher: Watcher
 ) -> None:
-    """Ask the untrained model what the trained one is asked, with and without examples; fit the other baselines."""
+    """Ask the untrained model what the trained one is asked, as it is asked; fit the other baselines."""
+
+    def places(name: str, fold: Fold) -> tuple[Path, Path]:
+        return fold_predictions(folder, f"baseline-{name}", fold)
+
+    ask_baselines(by_own_decoding(recipe, folder), prepared, folder, accelerator, watcher, places)
+
+
+def ask_baselines(
+    recipe: Recipe,
+    prepared: PreparedAnswers,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    watcher: Watcher,
+    places: Callable[[str, Fold], tuple[Path, Path]],
+) -> None:
+    """Write what the baselines say of every fold's held-out and sealed rows, where it does not stand already.
+
+    Args:
+        recipe: The run's; its decoding is the one that is asked by.
+        prepared: Prompts of the rows.
+        folder: The run.
+        accelerator: Device and precision.
+        watcher: Receives news.
+        places: Where the replies of a baseline to a fold's held-out rows and to sealed rows lie.
+    """
     network: Network | None = None
-    replies = replies_of(recipe, prepared, accelerator)
     untrained = recipe.model.model_copy(update={"adapter": None})
     for fold in prepared.split.folds():
         for name in recipe.evaluation.baselines:
-            paths = fold_predictions(folder, f"baseline-{name}", fold)
-            for (part, ids), path in zip(parts_of(prepared, fold), paths, strict=True):
+            judged = with_few_shot_prior(recipe, prepared, fold) if name == "few_shot" else prepared
+            replies = replies_of(recipe, judged, accelerator, noted_in(folder))
+            for (part, ids), path in zip(parts_of(prepared, fold), places(name, fold), strict=True):
                 if len(ids) == 0 or path.exists():
                     continue
                 watcher.station_began(f"baseline {name}")
@@ -186,6 +219,17 @@ def predict_baselines(
                     network, asking, part=part, made_by=made_by, fold=fold.number, done=watcher.rows_done
                 )
                 outputs.save(path)
+
+
+def by_own_decoding(recipe: Recipe, folder: RunFolder) -> Recipe:
+    """The recipe with the decoding that `strop decode` made the run's own."""
+    stored = stored_decoding(folder.read_about())
+    return recipe if stored is None else by_decoding(recipe, stored)
+
+
+def by_decoding(recipe: Recipe, decoding: Decoding) -> Recipe:
+    """The recipe with another decoding."""
+    return recipe.model_copy(update={"answer": answering_of(recipe).model_copy(update={"decoding": decoding})})
 
 
 def _fitted_baseline(
@@ -217,7 +261,7 @@ def _asking_of(
 
 def gather_predictions(recipe: Recipe, prepared: PreparedAnswers, folder: RunFolder, accelerator: Accelerator) -> None:
     """Put the folds' replies together: every held-out row once, sealed rows by the folds' models together."""
-    replies = replies_of(recipe, prepared, accelerator)
+    replies = replies_of(recipe, prepared, accelerator, noted_in(folder))
     for system in ["model", *(f"baseline-{name}" for name in recipe.evaluation.baselines)]:
         held: list[Outputs] = []
         sealed: dict[str, Outputs] = {}

@@ -7,6 +7,8 @@ rows the average of its folds votes, or every fold by itself.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import ne
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +19,15 @@ from strop.evaluation.compare import must_agree
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.labels import label_numbers
 from strop.evaluation.refuse import refuse_broken_outputs
+from strop.records.answers import Answers
 from strop.records.dataset import Dataset, Strings
 from strop.records.predictions import Predictions
 from strop.records.split import Split
 from strop.runs.judge import must_be_finished
 from strop.runs.named_voters import Voter
 from strop.runs.run import Run
+
+Outputs = TypeVar("Outputs", Predictions, Answers)
 
 _SAME_ROWS = (
     "fit the runs with the same data file, seed, split and groups; parts of a column keep rows in place as well"
@@ -90,7 +95,7 @@ def open_ballots(voters: Mapping[str, Voter], *, of_checkpoints: bool = False, l
         must, do = "there must be at least two voters", "name another run, or let the checkpoints vote (--checkpoints)"
         raise RunError(Problem("strop ensemble", must, ", ".join(predictions), do))
     if any(voter.fold for voter in voters.values()):
-        predictions = _on_shared_rows(predictions)
+        predictions = on_shared_rows(predictions)
     return _ballots(predictions, {name: Dataset.load(run.folder.open_data) for name, run in run_of.items()})
 
 
@@ -125,6 +130,17 @@ def checkpoint_predictions(name: str, run: Run) -> dict[str, Predictions]:
     Raises:
         RunError: The run keeps no predictions of checkpoints.
     """
+    held_out_ids = Split.load(run.folder.split).held_out_ids
+    return {
+        voter: gather_folds(
+            [Predictions.load(file) for file in files], held_out_ids, {"system": "checkpoint", "voter": voter}
+        )
+        for voter, files in checkpoint_files(name, run).items()
+    }
+
+
+def checkpoint_files(name: str, run: Run) -> dict[str, list[Path]]:
+    """Where these predictions lie, one file a fold; arguments and errors are those of `checkpoint_predictions`."""
     split, number = Split.load(run.folder.split), len(run.recipe.stages) - 1
     places = [
         run.folder.stage(fold.name, number, run.recipe.stages[number].objective) / "predictions"
@@ -134,12 +150,26 @@ def checkpoint_predictions(name: str, run: Run) -> dict[str, Predictions]:
     if not all(by_fold):
         must, do = "the run must hold predictions of its checkpoints", "fit the run again, or leave --checkpoints out"
         raise RunError(Problem(str(run.folder.path), must, "none of the last stage", do))
-    voters = {}
-    for at, files in enumerate(zip(*by_fold, strict=False), 1):
-        of_folds = [Predictions.load(file) for file in files]
-        voter = f"{name} {files[0].stem}" if len(files) == 1 else f"{name} evaluation {at}"
-        voters[voter] = gather_folds(of_folds, split.held_out_ids, {"system": "checkpoint", "voter": voter})
-    return voters
+    return {
+        f"{name} {files[0].stem}" if len(files) == 1 else f"{name} evaluation {at}": list(files)
+        for at, files in enumerate(zip(*by_fold, strict=False), 1)
+    }
+
+
+def must_be_divisible(group_R: NDArray[np.int64] | None, n_rows: int) -> None:
+    """Check that weights can be judged by cross-fitting.
+
+    Args:
+        group_R: Group numbers of the rows that are voted on, or None.
+        n_rows: How many rows these are.
+
+    Raises:
+        RunError: There are fewer than two rows, or groups of rows.
+    """
+    n_units = n_rows if group_R is None else len(np.unique(group_R))
+    if n_units < 2:
+        must, do = "weights are judged on rows, or groups, that they were not fitted on: there must be two", "fit anew"
+        raise RunError(Problem("strop ensemble", must, f"{n_units}, with {n_rows} rows", do))
 
 
 def _must_be_classifiers(runs: Mapping[str, Run]) -> None:
@@ -161,8 +191,11 @@ def _sealed_predictions(voter: Voter, temperature: float) -> Predictions:
     return average_folds(by_fold, {"system": "model"}, temperature=temperature)
 
 
-def _on_shared_rows(predictions: Mapping[str, Predictions]) -> dict[str, Predictions]:
+def on_shared_rows(predictions: Mapping[str, Outputs]) -> dict[str, Outputs]:
     """A single fold votes on the rows that it held out, and so does everyone beside it.
+
+    Args:
+        predictions: By voter; answers in words are predictions here.
 
     Raises:
         RunError: There is no row that all voters held out.

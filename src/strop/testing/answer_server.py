@@ -51,34 +51,42 @@ def echo(request: Request) -> Reply:
     own = {"message": {"role": "assistant", "content": text}} if is_chat else {"text": text}
     one = {**own, "finish_reason": "stop", "logprobs": said if request.body.get("logprobs") else None}
     n_tokens = len(values) * int(request.body.get("n", 1))
-    return choices(*[one] * int(request.body.get("n", 1)), usage={"completion_tokens": n_tokens})
+    return choices(
+        *[one] * int(request.body.get("n", 1)), model=request.body["model"], usage={"completion_tokens": n_tokens}
+    )
 
 
 class AnswerServer:
-    """A server on a free port of 127.0.0.1, for the time of a `with`.
+    """A server on 127.0.0.1, for the time of a `with`.
 
     Args:
         answer: Makes the reply to a request; it is called from several threads.
+        port: Where, for one that takes the place of another; 0 for any that is free.
 
     Attributes:
         requests: Every request that arrived, in order.
         most_at_once: The most requests that were under way at once.
     """
 
-    def __init__(self, answer: Callable[[Request], Reply] = echo) -> None:
+    def __init__(self, answer: Callable[[Request], Reply] = echo, port: int = 0) -> None:
         self.answer = answer
         self.requests: list[Request] = []
         self.most_at_once = 0
         self.stopping = threading.Event()
         self._n_under_way = 0
         self._lock = threading.Lock()
-        self._server = LoopbackServer(("127.0.0.1", 0), _handler(self))
+        self._server = LoopbackServer(("127.0.0.1", port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
         """What a recipe gives as `answer.server.url`."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"http://127.0.0.1:{self.port}/v1"
 
     def prompts(self) -> Sequence[str]:
         """The prompts of all requests, in order."""

@@ -27,7 +27,7 @@ from strop.text.rendering import Asked, Renderer, Row
 from strop.text.tokenizer import TextTokenizer
 
 Purpose = Literal["train", "predict"]
-How = Literal["whole", "fewer_examples", "cut", "windows", "middle", "long_answer", "dropped"]
+How = Literal["whole", "cut", "windows", "middle", "long_answer", "dropped"]
 
 # Of two neighbouring windows this share is the same, where text.windows does not say.
 WINDOW_OVERLAP = 0.25
@@ -82,11 +82,13 @@ class Fit:
         prompts: In the order of the context.
         how: What was done with the row.
         n_cut: Tokens of the row that no prompt holds.
+        n_examples: How many examples stand before each of its prompts.
     """
 
     prompts: tuple[ReadPrompt, ...]
     how: How
     n_cut: int = 0
+    n_examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,9 @@ class Fitter:
         text: The recipe's section on texts.
         column: The text column that may be cut, None where there is none.
         purpose: Whether prompts are trained on; at prediction no row is left out, and room for an answer is kept.
-        examples: Rows with their answers that stand before every prompt.
+        examples: Rows with their answers that stand before every prompt, as many as fit. A row is brought to its length
+            without them, as where there are none, and with them a prompt may be that much longer for each.
+        max_positions: Positions the model has, None where it has no limit.
     """
 
     renderer: Renderer
@@ -110,6 +114,7 @@ class Fitter:
     column: str | None
     purpose: Purpose
     examples: Sequence[tuple[Row, str]] = ()
+    max_positions: int | None = None
 
     def fit(self, questions: Sequence[Question]) -> tuple[list[Fit], list[int]]:
         """Make the prompts of rows.
@@ -117,7 +122,7 @@ class Fitter:
         Returns:
             What became of every row, and how many tokens its prompt and its answer have before anything is cut.
         """
-        asked = [self._ask(one, None, len(self.examples)) for one in questions]
+        asked = [self._ask(one, None) for one in questions]
         wholes = join(asked, [one.answer for one in questions], self.renderer.ending, self.tokenizer)
         fits = []
         for one, its, joined in zip(questions, asked, wholes, strict=True):
@@ -127,13 +132,24 @@ class Fitter:
                 fits.append(Fit((ReadPrompt(its, one.answer, self._context(one), joined),), "whole"))
             else:
                 fits.append(self._fit_too_long(one))
+        if self.examples:
+            fits = [self._behind_examples(one, fit) for one, fit in zip(questions, fits, strict=True)]
         return fits, [joined.n_tokens for joined in wholes]
 
+    def _behind_examples(self, one: Question, fit: Fit) -> Fit:
+        """Put the same number of examples before every prompt of a row: as many as fit."""
+        if fit.how == "middle":
+            return fit
+        most = self.text.max_length_tokens * (1 + len(self.examples))
+        if self.max_positions is not None:
+            most = min(most, self.max_positions)
+        for n_examples in range(len(self.examples), 0, -1):
+            reads = tuple(self._read(one, read.context, n_examples) for read in fit.prompts)
+            if all(self._excess(read.joined, most) <= 0 for read in reads):
+                return replace(fit, prompts=reads, n_examples=n_examples)
+        return fit
+
     def _fit_too_long(self, one: Question) -> Fit:
-        for n_examples in range(len(self.examples) - 1, -1, -1):
-            read = self._read(one, None, n_examples)
-            if self._excess(read.joined) <= 0:
-                return Fit((read,), "fewer_examples")
         fit = None
         if self.column is not None and (self.prompt.when_too_long != "drop" or self.purpose == "predict"):
             fit = self._in_windows(one) if self.prompt.when_too_long == "windows" else self._cut(one)
@@ -160,7 +176,7 @@ class Fitter:
                 kept = fitted(around(words), self._excess_with(one))
         if kept is None:
             return None
-        return Fit((self._read(one, kept.text, 0),), "cut", context.n_tokens - kept.n_tokens)
+        return Fit((self._read(one, kept.text),), "cut", context.n_tokens - kept.n_tokens)
 
     def _in_windows(self, one: Question) -> Fit | None:
         sentences = self._divided(self._context(one), SENTENCE)
@@ -174,7 +190,7 @@ class Fitter:
             n_shared = int(width * WINDOW_OVERLAP) if given is None else min(given.stride_tokens, width // 2)
             windows = overlapping_windows(words, width, n_shared, None if given is None else given.max_windows)
             # All windows leave room for the answer: which of them holds it is not known at prediction.
-            reads = [self._read(one, window.text, 0) for window in windows]
+            reads = [self._read(one, window.text) for window in windows]
             excess = max((self._excess(read.joined) for read in reads), default=0)
             if excess <= 0 and windows:
                 is_answered = [not one.accepted or (place is not None and window.holds(place)) for window in windows]
@@ -185,18 +201,18 @@ class Fitter:
 
     def _without_middle(self, one: Question) -> Fit:
         """Cut a prompt itself, where there is no context to be cut or what stands beside it is too long."""
-        asked = self._ask(one, None, 0)
+        asked = self._ask(one, None)
         room = self.text.max_length_tokens - self.prompt.max_answer_tokens - len(self.tokenizer.prefix_ids)
         text, n_cut = cut_middle(asked.prompt, room, self.tokenizer)
         # No messages make this text.
         cut = replace(asked, prompt=text, messages=())
         return Fit((self._joined(cut, one, self._context(one)),), "middle", n_cut)
 
-    def _ask(self, one: Question, context: str | None, n_examples: int) -> Asked:
+    def _ask(self, one: Question, context: str | None, n_examples: int = 0) -> Asked:
         row = one.row if context is None or self.column is None else {**one.row, self.column: context}
         return self.renderer.ask(row, one.row_id, self.examples[:n_examples])
 
-    def _read(self, one: Question, context: str | None, n_examples: int) -> ReadPrompt:
+    def _read(self, one: Question, context: str | None, n_examples: int = 0) -> ReadPrompt:
         shown = self._context(one) if context is None else context
         return self._joined(self._ask(one, context, n_examples), one, shown)
 
@@ -215,10 +231,10 @@ class Fitter:
         """Divides a context into units; what several rows are about is divided once."""
         return lru_cache(maxsize=N_REMEMBERED)(lambda text, unit: Context.of(text, self.tokenizer, unit=unit))
 
-    def _excess(self, joined: Joined) -> int:
-        """By how many tokens a prompt is too long, its answer or the room for one included."""
+    def _excess(self, joined: Joined, most: int | None = None) -> int:
+        """By how many tokens a prompt is longer than `most`, its answer or the room for one included."""
         n_reserved = 0 if self.purpose == "train" else self.prompt.max_answer_tokens
-        return joined.n_tokens + n_reserved - self.text.max_length_tokens
+        return joined.n_tokens + n_reserved - (most or self.text.max_length_tokens)
 
     def _excess_with(self, one: Question) -> Callable[[str], int]:
-        return lambda context: self._excess(self._read(one, context, 0).joined)
+        return lambda context: self._excess(self._read(one, context).joined)

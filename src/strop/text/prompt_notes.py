@@ -1,12 +1,13 @@
 """What the ledger says about prompts: rows left out, contexts cut, and where prompt and answer meet."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from strop.recipe.answer import Prompt
 from strop.recipe.sections import Text
 from strop.records.dataset import Dataset
 from strop.records.ledger import Entry
-from strop.text.fitting import Fit, How
+from strop.text.fitting import Fit, How, Purpose
 from strop.text.rendering import Renderer
 from strop.text.tokenizer import TextTokenizer
 
@@ -26,7 +27,9 @@ def unanswered_entries(dataset: Dataset, asked: Sequence[str]) -> list[Entry]:
     return [_entry("dropped", what, ids)] if ids else []
 
 
-def length_entries(ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text: Text) -> list[Entry]:
+def length_entries(
+    ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text: Text, purpose: Purpose
+) -> list[Entry]:
     """What was done with rows that are too long; an entry for each way, with all their ids.
 
     Args:
@@ -34,7 +37,9 @@ def length_entries(ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text
         fits: What became of it.
         prompt: The recipe's section on prompts.
         text: The recipe's section on texts.
+        purpose: Whether the rows are trained on or answered: the same row may be cut in another way for each.
     """
+    what_for = "in training" if purpose == "train" else "to be answered"
     most = f"{text.max_length_tokens} tokens"
     kept_of_context = "around the answer, or nearest to the question"
     said: dict[How, tuple[str, str]] = {
@@ -43,7 +48,6 @@ def length_entries(ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text
         "cut": ("cut", f"Contexts that do not fit {most} were cut; what stands {kept_of_context} was kept"),
         "middle": ("cut", f"Prompts that do not fit {most} beside an answer were cut in their middle"),
         "windows": ("note", f"Contexts that do not fit {most} are read in overlapping windows"),
-        "fewer_examples": ("note", f"Before these rows stand fewer examples: all of them do not fit {most}"),
     }
     entries = []
     for how, (kind, what) in said.items():
@@ -57,7 +61,7 @@ def length_entries(ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text
         if how == "windows":
             details["n_windows"] = {row_id: len(fit.prompts) for row_id, fit in found.items()}
         unread = f"; {sum(cut.values())} tokens are not read" if cut else ""
-        entries.append(_entry(kind, what + unread, list(found), details))
+        entries.append(_entry(kind, f"{what}{unread} ({what_for})", list(found), details))
     untrained = [
         row_id
         for row_id, fit in zip(ids, fits, strict=True)
@@ -67,6 +71,22 @@ def length_entries(ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text
         what = "No window of these rows holds the answer: nothing is learnt from them"
         entries.append(_entry("dropped", what, untrained))
     return entries
+
+
+def example_entries(ids: Sequence[str], fits: Sequence[Fit], n_examples: int) -> list[Entry]:
+    """At most one entry, on rows before which not all examples stand.
+
+    Args:
+        ids: Of every row that is asked about.
+        fits: What became of it.
+        n_examples: How many examples there are.
+    """
+    fewer = {row_id: fit.n_examples for row_id, fit in zip(ids, fits, strict=True) if fit.n_examples < n_examples}
+    if not fewer:
+        return []
+    counts = ", ".join(f"{count} before {n_rows}" for count, n_rows in sorted(Counter(fewer.values()).items()))
+    what = f"Before these rows stand fewer than {n_examples} examples, since all of them do not fit: {counts} rows"
+    return [_entry("note", what, list(fewer), {"n_examples": fewer})]
 
 
 def meeting_entries(ids: Sequence[str], fits: Sequence[Fit]) -> list[Entry]:

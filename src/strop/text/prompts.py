@@ -20,7 +20,14 @@ from strop.records.ledger import Entry
 from strop.text.chat import Message
 from strop.text.fitting import Fit, Fitter, Purpose, Question
 from strop.text.prompt_checks import check_completions
-from strop.text.prompt_notes import STATION, ending_entries, length_entries, meeting_entries, unanswered_entries
+from strop.text.prompt_notes import (
+    STATION,
+    ending_entries,
+    example_entries,
+    length_entries,
+    meeting_entries,
+    unanswered_entries,
+)
 from strop.text.rendering import Ending, Renderer, SpecialWords
 from strop.text.shared import context_numbers, shared_tokens
 from strop.text.tokenizer import TextTokenizer
@@ -86,7 +93,8 @@ def make_completions(
         recipe: A recipe of the task `answer`.
         purpose: For `train`, rows without an answer, with one that is too long, or that do not fit, are left out. For
             `predict`, every row has a prompt with room for an answer, and answers are neither read nor given.
-        examples: Rows with answers that stand before every prompt; fewer of them where not all fit.
+        examples: Rows with answers that stand before every prompt. Each may add `text.max_length_tokens` to it; fewer
+            of them where not all fit that, or the model's positions.
         max_positions: Positions the model has, None where it has no limit.
 
     Returns:
@@ -106,12 +114,16 @@ def make_completions(
     examples_read = (
         [] if shown is None else [(_row(shown, at), _learnt(shown, at, prompt)) for at in range(shown.n_rows)]
     )
-    fitter = Fitter(renderer, tokenizer, prompt, recipe.text, recipe.data.context, purpose, examples_read)
+    fitter = Fitter(
+        renderer, tokenizer, prompt, recipe.text, recipe.data.context, purpose, examples_read, max_positions
+    )
     fits, n_tokens = fitter.fit(questions)
     row_ids = [one.row_id for one in questions]
     entries += unanswered_entries(dataset, row_ids)
-    entries += length_entries(row_ids, fits, prompt, recipe.text)
-    entries += meeting_entries(row_ids, fits)
+    entries += length_entries(row_ids, fits, prompt, recipe.text, purpose)
+    entries += example_entries(row_ids, fits, len(examples_read))
+    # The same is true of every prompt that is asked; once is enough.
+    entries += meeting_entries(row_ids, fits) if purpose == "train" else []
     entries += ending_entries(renderer, tokenizer)
     reads = [read for fit in fits for read in fit.prompts]
     prompted = Prompted(

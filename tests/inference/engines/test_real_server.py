@@ -109,14 +109,18 @@ def test_answers_are_those_of_this_process(folder: Path, url: str, tmp_path: Pat
     local = LocalEngine(network, make_accelerator("float32"), end_id, [end_id], decode)
     here = local.answer(asked, Decoding(), max_answer_tokens=10, seed=0)
     server = Server(url=url, model=str(folder), max_connections=2, timeout_seconds=60.0)
-    there = ServerEngine(server, tmp_path / "answers.jsonl").answer(asked, Decoding(), max_answer_tokens=10, seed=0)
+    there = ServerEngine(server, tmp_path / "answers.jsonl", "weights").answer(
+        asked, Decoding(), max_answer_tokens=10, seed=0
+    )
     assert there.text_PC.tolist() == here.text_PC.tolist()
     assert there.n_tokens_PC.tolist() == here.n_tokens_PC.tolist()
     assert there.ended_PC.tolist() == here.ended_PC.tolist()
     chat = server.model_copy(update={"interface": "chat"})
-    chatted = ServerEngine(chat, tmp_path / "chat.jsonl").answer(asked, Decoding(), max_answer_tokens=10, seed=0)
+    chatted = ServerEngine(chat, tmp_path / "chat.jsonl", "weights").answer(
+        asked, Decoding(), max_answer_tokens=10, seed=0
+    )
     assert [text.strip() for text in chatted.text_PC[:, 0]] == [text.strip() for text in here.text_PC[:, 0]]
-    drawn = ServerEngine(server, tmp_path / "drawn.jsonl").answer(
+    drawn = ServerEngine(server, tmp_path / "drawn.jsonl", "weights").answer(
         asked, Decoding(method="sample", n_candidates=3), max_answer_tokens=10, seed=0
     )
     assert drawn.text_PC.shape == (n_prompts, 3)
@@ -135,6 +139,6 @@ def test_a_model_that_the_server_does_not_have(url: str, tmp_path: Path) -> None
         n_cut_R=np.asarray([0]),
     )
     server = Server(url=url, model=str(tmp_path / "nowhere"), n_attempts=1)
-    engine = ServerEngine(server, tmp_path / "answers.jsonl")
+    engine = ServerEngine(server, tmp_path / "answers.jsonl", "weights")
     with pytest.raises(MachineError, match="1 of 1 prompts have no answer: row 'r0': HTTP"):
         engine.answer(Asked(completions, ["a"]), Decoding(), max_answer_tokens=4, seed=0)

@@ -44,7 +44,7 @@ def asked(*texts: str) -> Asked:
 
 def engine(server: AnswerServer, folder: Path, **settings: Any) -> ServerEngine:
     entries: dict[str, Any] = {"url": server.url, "model": "tiny", "timeout_seconds": 5.0, **settings}
-    return ServerEngine(Server(**entries), folder / "answers.jsonl", first_wait_seconds=0.02)
+    return ServerEngine(Server(**entries), folder / "answers.jsonl", "weights", first_wait_seconds=0.02)
 
 
 def answer(one: ServerEngine, questions: Asked, decoding: Decoding = GREEDY, **more: Any) -> Generated:
@@ -109,7 +109,8 @@ def test_a_server_that_refuses_log_probabilities_is_asked_without(tmp_path: Path
         found = answer(engine(server, tmp_path, max_connections=1), asked("one", "two", "three"))
     assert found.text_PC[:, 0].tolist() == ["ONE", "TWO", "THREE"]
     assert np.isnan(found.log_likelihood_PC).all()
-    assert len(server.requests) == 4
+    # The first prompt is asked for in three manners, the others as it was answered.
+    assert len(server.requests) == 5
 
 
 def test_the_key_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +210,49 @@ def test_answers_are_kept_by_prompt_decoding_model_and_seed(tmp_path: Path) -> N
         assert len(server.requests) == 6
 
 
+def test_answers_of_other_weights_or_another_server_are_not_taken(tmp_path: Path) -> None:
+    with AnswerServer() as server, AnswerServer() as other:
+        answer(engine(server, tmp_path), asked("a"))
+        answer(engine(server, tmp_path, url=f"{server.url}/"), asked("a"))
+        assert server.prompts() == ["a"]
+        answer(replace(engine(server, tmp_path), model_digest="trained again"), asked("a"))
+        assert server.prompts() == ["a", "a"]
+        answer(engine(other, tmp_path), asked("a"))
+        assert other.prompts() == ["a"]
+
+
+def test_what_a_decoding_leaves_unset_is_sent_at_the_value_that_changes_nothing(tmp_path: Path) -> None:
+    names = ("repetition_penalty", "top_k", "min_p")
+    with AnswerServer() as server:
+        one = engine(server, tmp_path)
+        assert answer(one, asked("a")).note == ""
+        answer(one, asked("a"), Decoding(method="sample", top_k=5))
+        answer(one, asked("a"), Decoding(repetition_penalty=1.2))
+    sent = [{name: request.body[name] for name in names if name in request.body} for request in server.requests]
+    assert sent == [
+        {"repetition_penalty": 1.0},
+        {"repetition_penalty": 1.0, "top_k": 5, "min_p": 0.0},
+        {"repetition_penalty": 1.2},
+    ]
+
+
+def test_a_server_that_refuses_unknown_fields_keeps_its_log_probabilities(tmp_path: Path) -> None:
+    def strict(request: Request) -> Reply:
+        unknown = {"repetition_penalty", "top_k", "min_p"} & set(request.body)
+        return Reply(b'{"detail": "unexpected fields"}', 422) if unknown else echo(request)
+
+    with AnswerServer(strict) as server:
+        one = engine(server, tmp_path, max_connections=1)
+        found = answer(one, asked("one", "two"), Decoding(method="sample"))
+        assert len(server.requests) == 3
+        assert found.log_likelihood_PC.tolist() == [[-0.75], [-0.75]]
+        assert found.note == (
+            "the server refuses repetition_penalty, top_k, min_p: it may use values of its own for them"
+        )
+        with pytest.raises(MachineError, match="row 'r0': HTTP 422: unexpected fields"):
+            answer(one, asked("one"), Decoding(method="sample", top_k=5))
+
+
 def test_a_line_that_was_cut_is_asked_for_again(tmp_path: Path) -> None:
     with AnswerServer() as server:
         one = engine(server, tmp_path, max_connections=1)
@@ -243,8 +287,8 @@ def test_a_server_that_dies_half_way_is_not_asked_for_ever(tmp_path: Path) -> No
     assert came.startswith(f"{60 - len(kept)} of 60 prompts have no answer: row '")
     assert "no connection, or it broke" in came
     assert came.endswith(f"; and {60 - len(kept) - 10} more")
-    with AnswerServer() as again:
-        found = answer(ServerEngine(Server(url=again.url, model="tiny"), one.kept), questions)
+    with AnswerServer(port=server.port) as again:
+        found = answer(one, questions)
     assert len(again.requests) == 60 - len(kept)
     assert found.text_PC[:, 0].tolist() == [f"Q{number}" for number in range(60)]
 
@@ -254,7 +298,7 @@ def test_a_port_without_a_server(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
     server = Server(url=f"http://127.0.0.1:{port}/v1", model="tiny", n_attempts=1, max_connections=1)
     with pytest.raises(MachineError) as raised:
-        answer(ServerEngine(server, tmp_path / "answers.jsonl"), asked(*map(str, range(10))))
+        answer(ServerEngine(server, tmp_path / "answers.jsonl", "weights"), asked(*map(str, range(10))))
     came = raised.value.problems[0].came
     assert "row 'r0': no connection, or it broke: All connection attempts failed (1 attempt)" in came
     assert "row 'r9': not asked: 8 prompts in a row had no answer" in came
@@ -288,8 +332,8 @@ def test_one_prompt_that_is_refused_leaves_the_others_as_they_are(tmp_path: Path
         one = engine(server, tmp_path, max_connections=1)
         with pytest.raises(MachineError, match="1 of 3 prompts have no answer: row 'r0': HTTP 400: too long"):
             answer(one, asked("long", "b", "c"))
-    # The refused prompt is asked twice, with log-probabilities and without; the others keep theirs.
-    assert len(server.requests) == 4
+    # The refused prompt is asked in three manners; the others keep the first, with log-probabilities.
+    assert len(server.requests) == 5
     assert [json.loads(line)["candidates"][0]["n_tokens"] for line in one.kept.read_text().splitlines()] == [2, 2]
 
 
@@ -303,6 +347,7 @@ def test_what_a_server_cannot_be_asked_is_said_before(tmp_path: Path) -> None:
             "answer.server.interface",
         ]
         assert [problem.came for problem in raised.value.problems] == ["'beams'", "prompts made by a template"]
+        assert 'strop predict --decoding "{method: greedy}"' in raised.value.problems[0].do
         assert server.requests == []
 
 
@@ -316,7 +361,7 @@ def test_rows_that_no_messages_make_are_named(tmp_path: Path) -> None:
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
-    one = ServerEngine(Server(url="http://127.0.0.1:1/v1", model="tiny"), tmp_path / "answers.jsonl")
+    one = ServerEngine(Server(url="http://127.0.0.1:1/v1", model="tiny"), tmp_path / "answers.jsonl", "weights")
     with pytest.raises(MachineError, match=r"install it with `pip install 'strop\[server\]'`"):
         answer(one, asked("a"))
 

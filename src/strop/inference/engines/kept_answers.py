@@ -11,9 +11,9 @@ from typing import Any, Self
 from strop.inference.engines.replies import Question, Written
 
 
-def key_of(asked: Question, seed: int) -> str:
-    """What an answer is kept by: prompt, decoding, model and seed."""
-    entries = [asked.prompt, asked.n_candidates, asked.settings, seed]
+def key_of(asked: Question, seed: int, *, url: str, model_digest: str) -> str:
+    """What an answer is kept by: the prompt, the decoding, the model's name and weights, the server and the seed."""
+    entries = [asked.prompt, asked.n_candidates, asked.settings, seed, url.rstrip("/"), model_digest]
     return hashlib.sha256(json.dumps(entries, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -14,6 +14,22 @@ PATHS = {"completions": "completions", "chat": "chat/completions"}
 _MOST_WORDS = 200
 
 
+class Manner(NamedTuple):
+    """What stands in a request beside what all servers understand.
+
+    Attributes:
+        is_explicit: The values that change nothing, so that none of the server's own takes their place.
+        is_scored: Log-probabilities, and several candidates at once.
+    """
+
+    is_explicit: bool
+    is_scored: bool
+
+
+# The next one is for servers that refuse the one before.
+MANNERS = (Manner(True, True), Manner(False, True), Manner(False, False))
+
+
 class Written(NamedTuple):
     """One candidate, as in `Generated`."""
 
@@ -30,24 +46,26 @@ class Question:
     Attributes:
         prompt: What the interface calls the prompt: its text, or messages.
         n_candidates: How many answers are wanted.
-        settings: Everything else of the request, but what only some servers know.
+        settings: What the decoding sets, the model and the length.
+        neutral: What it leaves unset, at the values that change nothing.
     """
 
     prompt: Mapping[str, Any]
     n_candidates: int
     settings: Mapping[str, Any]
+    neutral: Mapping[str, Any]
 
-    def body(self, n_more: int, seed: int, *, plain: bool) -> dict[str, Any]:
+    def body(self, n_more: int, seed: int, manner: Manner) -> dict[str, Any]:
         """A request.
 
         Args:
             n_more: How many candidates are still wanted.
             seed: Draws them.
-            plain: Ask for one candidate and no log-probabilities, as all servers understand.
+            manner: What else stands in it.
         """
-        more: dict[str, Any] = {}
-        if not plain:
-            more = {"logprobs": True, "top_logprobs": 0} if "messages" in self.prompt else {"logprobs": 1}
+        more: dict[str, Any] = {**self.neutral} if manner.is_explicit else {}
+        if manner.is_scored:
+            more |= {"logprobs": True, "top_logprobs": 0} if "messages" in self.prompt else {"logprobs": 1}
             if n_more > 1:
                 more["n"] = n_more
         return {**self.prompt, **self.settings, **more, "seed": seed}
@@ -56,8 +74,10 @@ class Question:
 def question(server: Server, asked: Asked, at: int, decoding: Decoding, max_answer_tokens: int) -> Question:
     """What is asked for one prompt.
 
-    What is not named is left to the server: of top-k, min-p and the repetition penalty only what the decoding sets is
-    sent, in the words of vLLM and SGLang.
+    Top-k, min-p and the repetition penalty are written as vLLM and SGLang write them. A server's own values for what a
+    request leaves out may come from the model's generation_config.json (vLLM, SGLang, `transformers serve`) or be its
+    own (llama.cpp draws with top-k 40 and min-p 0.05): what the decoding leaves unset is sent at the value that changes
+    nothing. The value of top-k is -1 because older releases of vLLM refuse 0.
 
     Args:
         server: The recipe's section.
@@ -67,15 +87,18 @@ def question(server: Server, asked: Asked, at: int, decoding: Decoding, max_answ
         max_answer_tokens: Longest answer.
     """
     settings: dict[str, Any] = {"model": server.model, "max_tokens": max_answer_tokens, "temperature": 0.0}
+    unset: dict[str, Any] = {"repetition_penalty": 1.0}
     if decoding.method == "sample":
         settings |= {"temperature": decoding.temperature or 1.0, "top_p": decoding.top_p or 1.0}
         settings |= {key: value for key in ("top_k", "min_p") if (value := getattr(decoding, key)) is not None}
+        unset |= {"top_k": -1, "min_p": 0.0}
     if decoding.repetition_penalty != 1.0:
         settings["repetition_penalty"] = decoding.repetition_penalty
     prompt: dict[str, Any] = {"prompt": asked.text_P[at]} if server.interface == "completions" else {}
     if server.interface == "chat":
         prompt = {"messages": [dict(message) for message in asked.messages_P[at]]}
-    return Question(prompt, decoding.n_candidates, settings)
+    neutral = {key: value for key, value in unset.items() if key not in settings}
+    return Question(prompt, decoding.n_candidates, settings, neutral)
 
 
 def read_reply(content: bytes, model: str) -> list[Written]:

@@ -18,7 +18,7 @@ from strop.evidence.attempts import LONGEST_WAIT_SECONDS, Failure, Malformed, Tr
 from strop.evidence.event_loop import run_to_end
 from strop.inference.engines import Asked
 from strop.inference.engines.kept_answers import KeptAnswers, key_of
-from strop.inference.engines.replies import PATHS, Question, Written, question, read_reply, said
+from strop.inference.engines.replies import MANNERS, PATHS, Question, Written, question, read_reply, said
 from strop.inference.generated import Generated
 from strop.recipe.answer import Decoding, Server
 
@@ -58,11 +58,14 @@ class ServerEngine:
     Attributes:
         server: The recipe's section.
         kept: The file that answers are written to as they come, see `KeptAnswers`.
+        model_digest: Digest of the weights that the server is to have loaded: answers of others are not taken from
+            `kept`.
         first_wait_seconds: Longest wait after a first failed attempt; the next ones are longer.
     """
 
     server: Server
     kept: Path
+    model_digest: str
     first_wait_seconds: float = 1.0
 
     def answer(
@@ -86,7 +89,7 @@ class ServerEngine:
         questions = [
             question(self.server, asked, at, decoding, max_answer_tokens) for at in range(asked.completions.n_prompts)
         ]
-        keys = [key_of(one, seed) for one in questions]
+        keys = [key_of(one, seed, url=self.server.url, model_digest=self.model_digest) for one in questions]
         row_ids = asked.completions.ids[asked.completions.row_P].tolist()
         with KeptAnswers(self.kept) as kept:
             new = {key: at for at, key in reversed(list(enumerate(keys))) if kept.get(key) is None}
@@ -100,7 +103,8 @@ class ServerEngine:
         ]
         if missing:
             raise MachineError(_not_answered(self, missing, len(keys)))
-        return _collect([own for own in found if own is not None])
+        unsaid = questions[0].neutral if asking.leaves_values_to_the_server else {}
+        return _collect([own for own in found if own is not None], list(unsaid))
 
 
 class _Asking:
@@ -125,10 +129,15 @@ class _Asking:
         self._row_ids = row_ids
         self._seed = seed
         self._done = done
-        self._plain = False
+        self._manner = 0
         self._n_failed_in_a_row = 0
         self._n_answered = 0
         self._hopeless = ""
+
+    @property
+    def leaves_values_to_the_server(self) -> bool:
+        """Whether the server refused what the decoding leaves unset."""
+        return not MANNERS[self._manner].is_explicit
 
     async def ask_all(self, tasks: Sequence[_Task]) -> None:
         """Ask for all prompts, several at a time."""
@@ -181,15 +190,17 @@ class _Asking:
     async def _in_some_manner(
         self, client: "httpx.AsyncClient", asked: Question, n_more: int, seed: int
     ) -> list[Written]:
-        """With log-probabilities, or without where the server refuses such requests and takes plain ones."""
-        if not self._plain:
+        """With all that is wanted, or with less where the server refuses that and takes less."""
+        for number in range(self._manner, len(MANNERS)):
             try:
-                return await self._ask(client, asked.body(n_more, seed, plain=False))
+                found = await self._ask(client, asked.body(n_more, seed, MANNERS[number]))
             except _Refused:
-                found = await self._ask(client, asked.body(n_more, seed, plain=True))
-                self._plain = True
+                if number == len(MANNERS) - 1:
+                    raise
+            else:
+                self._manner = max(self._manner, number)
                 return found
-        return await self._ask(client, asked.body(n_more, seed, plain=True))
+        raise AssertionError("a request is answered or refused")
 
     async def _ask(self, client: "httpx.AsyncClient", body: dict[str, Any]) -> list[Written]:
         """Send a request until it is answered, as often as the recipe allows."""
@@ -242,7 +253,8 @@ def _check(server: Server, asked: Asked, decoding: Decoding) -> None:
                 where="answer.decoding",
                 must="a server answers greedily or with samples",
                 came=f"'{decoding.name}'",
-                do="choose method 'greedy' or 'sample', or leave answer.server out: beams need the model here",
+                do='answer by another decoding (strop predict --decoding "{method: greedy}"), or without a server: '
+                "beams need the model here",
             )
         )
     unsent = _without_messages(asked) if server.interface == "chat" else []
@@ -300,11 +312,14 @@ def _not_answered(engine: ServerEngine, missing: Sequence[tuple[str, str]], n_pr
     )
 
 
-def _collect(found: Sequence[Sequence[Written]]) -> Generated:
+def _collect(found: Sequence[Sequence[Written]], unsaid: Sequence[str]) -> Generated:
     # `transformers serve` draws only where the model's own generation_config.json says do_sample.
     all_equal = len(found[0]) > 1 and all(len({one.text for one in own}) == 1 for own in found)
+    notes = ["all candidates of every prompt are equal: the server may not draw at all"] if all_equal else []
+    if unsaid:
+        notes.append(f"the server refuses {', '.join(unsaid)}: it may use values of its own for them")
     return Generated(
-        note="all candidates of every prompt are equal: the server may not draw at all" if all_equal else "",
+        note="; ".join(notes),
         text_PC=np.asarray([[one.text for one in own] for own in found], dtype=object),
         log_likelihood_PC=np.asarray([[one.log_likelihood for one in own] for own in found], dtype=np.float32),
         n_tokens_PC=np.asarray([[one.n_tokens for one in own] for own in found], dtype=np.int64),
