@@ -51,7 +51,7 @@ class Asker:
     tokenizer: TextTokenizer
     end_ids: tuple[int, ...]
     seed: int
-    rules: str = "squad"
+    rules: str
 
     def local(self, network: Network, accelerator: Accelerator) -> LocalEngine:
         """The engine of this process."""

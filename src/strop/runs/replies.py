@@ -88,7 +88,8 @@ class AnswerReplies:
     ) -> Answers:
         """Answers as the network writes them."""
         prepared, answering = self.prepared, answering_of(self.recipe)
-        asker = Asker(answering, prepared.tokenizer, prepared.end_ids, self.recipe.seed)
+        rules = self.recipe.evaluation.answer_rules
+        asker = Asker(answering, prepared.tokenizer, prepared.end_ids, self.recipe.seed, rules)
         engine = asker.local(network, self.accelerator)
         return asker.ask(engine, Asked(completions), part=part, made_by=made_by, fold=fold, done=done, note=self.note)
 
