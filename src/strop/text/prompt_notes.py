@@ -27,7 +27,25 @@ def unanswered_entries(dataset: Dataset, asked: Sequence[str]) -> list[Entry]:
     return [_entry("dropped", what, ids)] if ids else []
 
 
-def length_entries(
+def fit_entries(
+    ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text: Text, purpose: Purpose, n_examples: int
+) -> list[Entry]:
+    """What became of rows on their way to the model.
+
+    Args:
+        ids: Of every row that is asked about.
+        fits: What became of it.
+        prompt: The recipe's section on prompts.
+        text: The recipe's section on texts.
+        purpose: Whether the rows are trained on or answered: the same row may be cut in another way for each.
+        n_examples: How many examples there are.
+    """
+    entries = _length_entries(ids, fits, prompt, text, purpose) + _example_entries(ids, fits, n_examples)
+    # Where prompt and answer meet is the same for prompts that are asked; once is enough.
+    return entries + (_meeting_entries(ids, fits) if purpose == "train" else [])
+
+
+def _length_entries(
     ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text: Text, purpose: Purpose
 ) -> list[Entry]:
     """What was done with rows that are too long; an entry for each way, with all their ids.
@@ -73,7 +91,7 @@ def length_entries(
     return entries
 
 
-def example_entries(ids: Sequence[str], fits: Sequence[Fit], n_examples: int) -> list[Entry]:
+def _example_entries(ids: Sequence[str], fits: Sequence[Fit], n_examples: int) -> list[Entry]:
     """At most one entry, on rows before which not all examples stand.
 
     Args:
@@ -89,7 +107,7 @@ def example_entries(ids: Sequence[str], fits: Sequence[Fit], n_examples: int) ->
     return [_entry("note", what, list(fewer), {"n_examples": fewer})]
 
 
-def meeting_entries(ids: Sequence[str], fits: Sequence[Fit]) -> list[Entry]:
+def _meeting_entries(ids: Sequence[str], fits: Sequence[Fit]) -> list[Entry]:
     """What there is to know about the place where prompt and answer meet.
 
     Args:

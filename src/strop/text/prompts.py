@@ -20,15 +20,8 @@ from strop.records.ledger import Entry
 from strop.text.chat import Message
 from strop.text.fitting import Fit, Fitter, Purpose, Question
 from strop.text.prompt_checks import check_completions
-from strop.text.prompt_notes import (
-    STATION,
-    ending_entries,
-    example_entries,
-    length_entries,
-    meeting_entries,
-    unanswered_entries,
-)
-from strop.text.rendering import Ending, Renderer, SpecialWords
+from strop.text.prompt_notes import STATION, ending_entries, fit_entries, unanswered_entries
+from strop.text.rendering import Ending, Renderer, Row, SpecialWords
 from strop.text.shared import context_numbers, shared_tokens
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import check_length
@@ -107,23 +100,15 @@ def make_completions(
     prompt = _section(recipe, max_positions)
     renderer = Renderer.of(tokenizer, folder, recipe)
     readable, entries = _without_special_words(dataset, tokenizer)
-    shown = None if examples is None else _without_special_words(examples, tokenizer)[0]
     for at, row_id in enumerate(readable.ids[:1]):
         renderer.must_use(_row(readable, at), row_id)
     questions = _questions(readable, prompt, purpose)
-    examples_read = (
-        [] if shown is None else [(_row(shown, at), _learnt(shown, at, prompt)) for at in range(shown.n_rows)]
-    )
-    fitter = Fitter(
-        renderer, tokenizer, prompt, recipe.text, recipe.data.context, purpose, examples_read, max_positions
-    )
+    shown = [] if examples is None else _shown(examples, tokenizer, prompt)
+    fitter = Fitter(renderer, tokenizer, prompt, recipe.text, recipe.data.context, purpose, shown, max_positions)
     fits, n_tokens = fitter.fit(questions)
     row_ids = [one.row_id for one in questions]
     entries += unanswered_entries(dataset, row_ids)
-    entries += length_entries(row_ids, fits, prompt, recipe.text, purpose)
-    entries += example_entries(row_ids, fits, len(examples_read))
-    # The same is true of every prompt that is asked; once is enough.
-    entries += meeting_entries(row_ids, fits) if purpose == "train" else []
+    entries += fit_entries(row_ids, fits, prompt, recipe.text, purpose, len(shown))
     entries += ending_entries(renderer, tokenizer)
     reads = [read for fit in fits for read in fit.prompts]
     prompted = Prompted(
@@ -181,7 +166,13 @@ def _without_special_words(dataset: Dataset, tokenizer: TextTokenizer) -> tuple[
     return readable, [Entry("cleaned", STATION, what, len(changed), tuple(dataset.ids[changed].tolist()))]
 
 
-def _row(dataset: Dataset, at: int) -> dict[str, str]:
+def _shown(examples: Dataset, tokenizer: TextTokenizer, prompt: Prompt) -> list[tuple[Row, str]]:
+    """Examples as they stand before a prompt: their columns, and what is learnt of each."""
+    readable, _ = _without_special_words(examples, tokenizer)
+    return [(_row(readable, at), _learnt(readable, at, prompt)) for at in range(readable.n_rows)]
+
+
+def _row(dataset: Dataset, at: int) -> Row:
     return {name: str(column[at]) for name, column in dataset.texts.items()}
 
 
