@@ -108,8 +108,9 @@ def make_completions(
     fits, n_tokens = fitter.fit(questions)
     row_ids = [one.row_id for one in questions]
     entries += unanswered_entries(dataset, row_ids)
-    entries += fit_entries(row_ids, fits, prompt, recipe.text, purpose, len(shown))
-    entries += ending_entries(renderer, tokenizer)
+    entries += fit_entries(row_ids, fits, prompt, recipe.text, purpose, len(shown)) + ending_entries(
+        renderer, tokenizer
+    )
     reads = [read for fit in fits for read in fit.prompts]
     prompted = Prompted(
         completions=_completions(questions, fits, n_tokens, has_context=recipe.data.context is not None),
