@@ -14,7 +14,7 @@ from strop.text.tokenizer import TextTokenizer
 STATION = "examples"
 
 
-def unanswered_entries(dataset: Dataset, asked: Sequence[str]) -> list[Entry]:
+def _unanswered_entries(dataset: Dataset, asked: Sequence[str]) -> list[Entry]:
     """At most one entry, on rows that are not asked about because they have no answer.
 
     Args:
@@ -28,11 +28,18 @@ def unanswered_entries(dataset: Dataset, asked: Sequence[str]) -> list[Entry]:
 
 
 def fit_entries(
-    ids: Sequence[str], fits: Sequence[Fit], prompt: Prompt, text: Text, purpose: Purpose, n_examples: int
+    dataset: Dataset,
+    ids: Sequence[str],
+    fits: Sequence[Fit],
+    prompt: Prompt,
+    text: Text,
+    purpose: Purpose,
+    n_examples: int,
 ) -> list[Entry]:
     """What became of rows on their way to the model.
 
     Args:
+        dataset: All rows.
         ids: Of every row that is asked about.
         fits: What became of it.
         prompt: The recipe's section on prompts.
@@ -40,7 +47,8 @@ def fit_entries(
         purpose: Whether the rows are trained on or answered: the same row may be cut in another way for each.
         n_examples: How many examples there are.
     """
-    entries = _length_entries(ids, fits, prompt, text, purpose) + _example_entries(ids, fits, n_examples)
+    entries = _unanswered_entries(dataset, ids) + _length_entries(ids, fits, prompt, text, purpose)
+    entries += _example_entries(ids, fits, n_examples)
     # Where prompt and answer meet is the same for prompts that are asked; once is enough.
     return entries + (_meeting_entries(ids, fits) if purpose == "train" else [])
 

@@ -20,7 +20,7 @@ from strop.records.ledger import Entry
 from strop.text.chat import Message
 from strop.text.fitting import Fit, Fitter, Purpose, Question
 from strop.text.prompt_checks import check_completions
-from strop.text.prompt_notes import STATION, ending_entries, fit_entries, unanswered_entries
+from strop.text.prompt_notes import STATION, ending_entries, fit_entries
 from strop.text.rendering import Ending, Renderer, Row, SpecialWords
 from strop.text.shared import context_numbers, shared_tokens
 from strop.text.tokenizer import TextTokenizer
@@ -107,10 +107,8 @@ def make_completions(
     fitter = Fitter(renderer, tokenizer, prompt, recipe.text, recipe.data.context, purpose, shown, max_positions)
     fits, n_tokens = fitter.fit(questions)
     row_ids = [one.row_id for one in questions]
-    entries += unanswered_entries(dataset, row_ids)
-    entries += fit_entries(row_ids, fits, prompt, recipe.text, purpose, len(shown)) + ending_entries(
-        renderer, tokenizer
-    )
+    entries += fit_entries(dataset, row_ids, fits, prompt, recipe.text, purpose, len(shown))
+    entries += ending_entries(renderer, tokenizer)
     reads = [read for fit in fits for read in fit.prompts]
     prompted = Prompted(
         completions=_completions(questions, fits, n_tokens, has_context=recipe.data.context is not None),
