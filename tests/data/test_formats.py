@@ -72,6 +72,7 @@ def test_a_folder_with_several_splits_gives_the_parts(tmp_path):
         ("a.csv", b"", r"must hold rows\n  came: an empty file"),
         ("a.json", b"  \n", r"must hold rows\n  came: an empty file"),
         ("a.json", b"[]", r"must hold rows\n  came: no objects"),
+        ("a.jsonl", b"{}\n{}", r"must hold rows\n  came: objects without entries"),
         ("a.json", b'{"text": []}', r"must hold rows\n  came: columns without rows"),
         (
             "a.json",

@@ -35,7 +35,7 @@ def blend(
         for line in blended.lines(scores):
             out.print(f"  {line}")
         for caveat in scores.caveats:
-            out.print(f"  note: {caveat}", style="dim")
+            out.print(f"  note: {caveat}", style="dim", soft_wrap=True)
     for name, weight in blended.weights.items():
         out.print(f"  weight of {name}: {weight:.3f}")
     for entry in blended.treatments.entries():

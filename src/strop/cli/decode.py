@@ -40,7 +40,7 @@ def decode(
         decoded = decode_run(run, also=further, choose=choose, watcher=bars)
     out.print(decodings_table(decoded.scores, decoded.own))
     for caveat in decoded.scores.caveats:
-        out.print(f"  note: {caveat}", style="dim")
+        out.print(f"  note: {caveat}", style="dim", soft_wrap=True)
     same = " (the recipe's own)" if decoded.chosen == decoded.own else ""
     out.print(Text(f"the run's decoding: {decoded.chosen}{same}", style="bold"), soft_wrap=True)
     out.print(Text(f"  {decoded.why}"), soft_wrap=True)

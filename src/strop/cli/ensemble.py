@@ -97,7 +97,7 @@ def _show(scores: "Scores", lines: list[str]) -> None:
     for line in lines:
         out.print(line, soft_wrap=True)
     for caveat in scores.caveats:
-        out.print(f"  note: {caveat}", style="dim")
+        out.print(f"  note: {caveat}", style="dim", soft_wrap=True)
 
 
 def _show_weights(weights: Mapping[str, float]) -> None:

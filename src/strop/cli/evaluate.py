@@ -30,7 +30,7 @@ def evaluate(
     for line in differences_lines(scores):
         out.print(f"  {line}")
     for caveat in scores.caveats:
-        out.print(f"  note: {caveat}", style="dim")
+        out.print(f"  note: {caveat}", style="dim", soft_wrap=True)
     if not open_test:
         n_openings = len(opened.folder.ledger.openings())
         state = f"has been opened {n_openings} time(s)" if n_openings else "is sealed"

@@ -29,6 +29,6 @@ def fit(recipe: RecipePath, overrides: Overrides = None, runs: RunsFolder = Path
     for line in differences_lines(scores):
         out.print(f"  {line}")
     for caveat in scores.caveats:
-        out.print(f"  note: {caveat}", style="dim")
+        out.print(f"  note: {caveat}", style="dim", soft_wrap=True)
     models = folder.model() if resolved.split.folds is None else folder.path / "folds"
     out.print(f"report: {folder.report}   model: {models}", soft_wrap=True)

@@ -77,7 +77,7 @@ def predict(
         # Kept for going on after a failure alone: predicting again asks again.
         kept.unlink(missing_ok=True)
     for note in notes:
-        out.print(f"  note: {note}", style="dim")
+        out.print(f"  note: {note}", style="dim", soft_wrap=True)
     n_rows = len(next(iter(columns.values()), ()))
     out.print(f"predicted rows: {n_rows}, in {output}", soft_wrap=True)
 

@@ -191,6 +191,8 @@ def _from_objects(objects: Sequence[Mapping[str, Any]], path: Path, lines: list[
     if not objects:
         raise no_rows(path, "no objects")
     names = list(dict.fromkeys(name for one in objects for name in one))
+    if not names:
+        raise no_rows(path, "objects without entries")
     return Table(path, {name: [one.get(name) for one in objects] for name in names}, lines)
 
 
