@@ -32,13 +32,14 @@ def main() -> None:
     asked = parser.parse_args()
     os.environ.update(QUIET)
     say_machine(__doc__.splitlines()[0])
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as work:
         from strop.runs.decode import decode_run
         from strop.runs.fit import fit
         from strop.runs.vote_answers import vote_on_answers
 
         run = fit(recipe_of(asked.rows, quick=asked.quick), runs=asked.runs or Path(work))
+        # The run knows how long all of its fit took, also where earlier processes began it.
+        fit_minutes, began = sum(run.folder.read_about()["seconds"].values()) / 60, time.monotonic()
         show("zero-shot, few-shot and fine-tuned", run.scores)
         for line in half_epochs(run):
             print(f"  {line}")
@@ -47,12 +48,12 @@ def main() -> None:
         print(f"  chosen: {decoded.chosen}")
         votes = vote_on_answers([run.folder.path], of_decodings=True)
         print("\n".join(votes.lines(votes.held_out)))
-        minutes = (time.monotonic() - began) / 60
+        minutes = fit_minutes + (time.monotonic() - began) / 60
         scores = run.open_test()
         show("opened test articles", scores)
     zero_shot = next(one for one in scores.baselines if one.system == "zero_shot").metrics["f1"].value
     ours = scores.model.metrics["f1"].value
-    print(f"  {minutes:.0f} minutes in this process; what an earlier one did is not in it")
+    print(f"  {minutes:.0f} minutes; decodings that an earlier process compared are not in it")
     say_result(
         "korquad_answers",
         ours=round(100 * ours, 2),
