@@ -26,27 +26,31 @@ def alone(network: Network, prompt: TokenIds, candidate: TokenIds) -> float:
 
 
 @pytest.mark.parametrize("branches", [True, False])
-@pytest.mark.parametrize(("rows_per_batch", "logits_at_once"), [(32, 2**26), (3, 2000)])
+@pytest.mark.parametrize(("rows_per_batch", "logits_at_once", "branch_tokens"), [(32, 2**26, 256), (3, 2000, 20)])
 def test_scores_are_those_of_each_candidate_alone(
     network: Network,
     completions: Completions,
     branches: bool,
     rows_per_batch: int,
     logits_at_once: int,
+    branch_tokens: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(prompt_cache, "ROWS_PER_BATCH", rows_per_batch)
-    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", logits_at_once)
+    monkeypatch.setattr(likelihood, "BRANCH_TOKENS", branch_tokens)
+    for module in (likelihood, branch_scores):
+        monkeypatch.setattr(module, "LOGITS_AT_ONCE", logits_at_once)
     assert takes_branches(network.transformer)
     if not branches:
         monkeypatch.setattr(branch_scores, "BRANCHING_ATTENTION", ())
-    several = [ids(7), ids(7, 8, 9), ids(200, 3), ids(*range(50, 75))]
-    given = [several[: 2 + at % 3] for at in range(completions.n_prompts)]
+    # The second goes on where the first ends, the third leaves it half-way, the last is longer than a window of 16.
+    several = [ids(7, 8), ids(7, 8, 9), ids(7, 5, 3), ids(200), ids(*range(50, 75))]
+    given = [several[: 2 + at % 4] for at in range(completions.n_prompts)]
     told: list[tuple[int, int]] = []
     found_PK = candidate_log_likelihoods(
         network, completions, given, make_accelerator("float32"), done=lambda done, of: told.append((done, of))
     )
-    assert found_PK.shape == (completions.n_prompts, 4)
+    assert found_PK.shape == (completions.n_prompts, 5)
     for prompt, own, found_K in zip(completions.prompts, given, found_PK, strict=True):
         expected = [alone(network, prompt, candidate) for candidate in own]
         np.testing.assert_allclose(found_K[: len(own)], expected, rtol=1e-4, atol=1e-4)

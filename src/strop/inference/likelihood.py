@@ -1,8 +1,8 @@
 """How likely a model finds given candidates behind every prompt, such as the labels of a class.
 
-A prompt is read once: its last token's logits score the first token of all candidates. The other tokens of all
-candidates are laid behind the prompt as branches, and a mask lets each see the prompt and itself alone; for a model
-whose attention takes no such mask every candidate goes on from a copy of the prompt's cache.
+What prompts of a context share is read once. The rest of every prompt, and its candidates behind it, are branches that
+go on from there, kept apart by a mask. For a model whose attention takes no such mask prompts are read in batches, and
+every candidate goes on from a copy of its prompt's cache.
 
 Dimensions: P prompts, N prompts in a batch, K candidates, M candidates of a batch, T columns, V vocabulary.
 """
@@ -16,14 +16,34 @@ from accelerate import Accelerator
 from numpy.typing import NDArray
 from transformers import DynamicCache
 
-from strop.inference.branches import log_probability, score_branches, takes_branches
-from strop.inference.prompt_cache import PromptBatch, PromptReader, align_right, chosen_rows, feed, plan_prompts
+from strop.inference.branches import (
+    LEAST_FILLED,
+    LOGITS_AT_ONCE,
+    Branches,
+    log_probability,
+    score_branches,
+    takes_branches,
+)
+from strop.inference.prompt_cache import (
+    PromptBatch,
+    PromptReader,
+    align_right,
+    chosen_rows,
+    empty_cache,
+    feed,
+    plan_prompts,
+    rows_at_once,
+    why_read_whole,
+)
 from strop.inference.weights import ready_to_write
 from strop.models.network import Network
 from strop.records.completions import Completions, TokenIds
 
-# Logits that are held at once: 256 MiB in float32.
-LOGITS_AT_ONCE = 2**26
+# Longest row of branches: each of them computes attention to all others, masked or not.
+BRANCH_TOKENS = 256
+
+# Prompt numbers, and for each the log-likelihood of its candidates.
+_Scored = tuple[list[int], list[NDArray[np.float32]]]
 
 
 def candidate_log_likelihoods(
@@ -54,19 +74,92 @@ def candidate_log_likelihoods(
     if any(not candidates or not all(map(len, candidates)) for candidates in candidates_by_prompt):
         raise ValueError("every prompt must have a candidate, and every candidate a token")
     n_candidates = max(map(len, candidates_by_prompt))
-    longest = max(len(candidate) for candidates in candidates_by_prompt for candidate in candidates)
     found_PK = np.full((completions.n_prompts, n_candidates), np.nan, dtype=np.float32)
     n_done = 0
     with ready_to_write(network, accelerator) as model:
-        reader = PromptReader(model, completions, accelerator.device)
-        for prompts in plan_prompts(completions, 1, longest):
-            candidates = [candidates_by_prompt[at] for at in prompts]
-            for at, scores in zip(prompts, score_behind(reader, reader.begin(prompts), candidates), strict=True):
-                found_PK[at, : len(scores)] = scores
+        in_branches = takes_branches(model) and not why_read_whole(model)
+        score = _score_by_context if in_branches else _score_by_prompt
+        for prompts, scores in score(model, completions, candidates_by_prompt, accelerator.device):
+            for at, scores_K in zip(prompts, scores, strict=True):
+                found_PK[at, : len(scores_K)] = scores_K
             n_done += len(prompts)
             if done is not None:
                 done(n_done, completions.n_prompts)
     return found_PK
+
+
+def _score_by_context(
+    model: Any, completions: Completions, candidates_by_prompt: Sequence[Sequence[TokenIds]], device: torch.device
+) -> Iterator[_Scored]:
+    """Read what prompts share once, all else as branches behind it; a prompt alone shares all but its last token."""
+    for rows in _alike(_prompts_by_beginning(completions)):
+        branches, prompts = [], []
+        for row, (n_shared, members) in enumerate(rows):
+            for part in _narrow(members, completions, n_shared, candidates_by_prompt):
+                rests = [completions.prompts[at][n_shared:] for at in part]
+                branches.append(Branches(row, rests, [candidates_by_prompt[at] for at in part]))
+                prompts += part
+        # Prompts of one token have no beginning: a token that is masked stands for it.
+        texts = [completions.prompts[members[0]][: max(n_shared, 1)] for n_shared, members in rows]
+        input_ids_GT, mask_GT = align_right(texts, device)
+        mask_GT *= torch.tensor([[n_shared > 0] for n_shared, _ in rows], device=device)
+        cache = empty_cache()
+        feed(model, input_ids_GT, mask_GT, cache, 1)
+        yield prompts, [scores_K for own in score_branches(model, cache, mask_GT, branches) for scores_K in own]
+
+
+def _prompts_by_beginning(completions: Completions) -> list[tuple[int, list[int]]]:
+    """Length of a shared beginning and the prompts that have it, the longest first."""
+    by_context: dict[int, list[int]] = {}
+    for at, (context, n_shared) in enumerate(zip(completions.context_P, completions.shared_P, strict=True)):
+        # Prompts that share nothing get a number of their own.
+        by_context.setdefault(int(context) if n_shared else -1 - at, []).append(at)
+    shares = [
+        (int(completions.shared_P[own[0]]) if len(own) > 1 else len(completions.prompts[own[0]]) - 1, own)
+        for own in by_context.values()
+    ]
+    return sorted(shares, key=lambda one: -one[0])
+
+
+def _alike(shares: Sequence[tuple[int, list[int]]]) -> Iterator[Sequence[tuple[int, list[int]]]]:
+    """Divide beginnings, the longest first, so that those which are read together are of similar length."""
+    start = 0
+    for at, (n_shared, _) in enumerate(shares):
+        longest = shares[start][0]
+        if at - start == rows_at_once(longest) or n_shared < LEAST_FILLED * longest:
+            yield shares[start:at]
+            start = at
+    yield shares[start:]
+
+
+def _narrow(
+    members: Sequence[int],
+    completions: Completions,
+    n_shared: int,
+    candidates_by_prompt: Sequence[Sequence[TokenIds]],
+) -> Iterator[list[int]]:
+    """Divide prompts so that each part's branches fill a row of at most `BRANCH_TOKENS`; a single prompt always may."""
+    part: list[int] = []
+    n_tokens = 0
+    for at in members:
+        n_own = len(completions.prompts[at]) - n_shared + sum(len(one) - 1 for one in candidates_by_prompt[at])
+        if part and n_tokens + n_own > BRANCH_TOKENS:
+            yield part
+            part, n_tokens = [], 0
+        part.append(at)
+        n_tokens += n_own
+    yield part
+
+
+def _score_by_prompt(
+    model: Any, completions: Completions, candidates_by_prompt: Sequence[Sequence[TokenIds]], device: torch.device
+) -> Iterator[_Scored]:
+    """Read prompts in batches, and let candidates go on from copies of their caches."""
+    longest = max(len(candidate) for candidates in candidates_by_prompt for candidate in candidates)
+    reader = PromptReader(model, completions, device)
+    for prompts in plan_prompts(completions, 1, longest):
+        candidates = [candidates_by_prompt[at] for at in prompts]
+        yield prompts.tolist(), score_behind(reader, reader.begin(prompts), candidates)
 
 
 def score_behind(
@@ -79,44 +172,46 @@ def score_behind(
         batch: N prompts, of which at least the last token is not read yet.
         candidates: For every prompt the token ids of its candidates.
     """
-    row_M = np.repeat(np.arange(len(candidates)), [len(own) for own in candidates])
-    flat = [candidate for own in candidates for candidate in own]
-    if reader.why_whole:
-        total_M = _score_whole(reader, batch, flat, row_M)
-    else:
-        logits_NV = reader.read_on(batch, batch.n_columns)
-        if logits_NV is None or batch.cache is None:
-            raise ValueError("the last token of a prompt must not be read before its candidates are scored")
-        exact_NV, first_M = logits_NV.float(), np.asarray([candidate[0] for candidate in flat])
-        total_M = (exact_NV[row_M, first_M] - exact_NV.logsumexp(dim=-1)[row_M]).cpu().numpy()
-        longer = np.asarray([at for at, candidate in enumerate(flat) if len(candidate) > 1], dtype=np.intp)
-        score = score_branches if takes_branches(reader.model) else _score_copies
-        for part in _parts(longer, row_M, [len(candidate) for candidate in flat], logits_NV.shape[-1]):
-            total_M[part] += score(reader.model, batch, batch.cache, [flat[at] for at in part], row_M[part])
-    return np.split(total_M, np.cumsum([len(own) for own in candidates])[:-1])
-
-
-def _parts(
-    at_M: NDArray[np.intp], row_M: NDArray[np.intp], length_M: Sequence[int], n_vocabulary: int
-) -> Iterator[NDArray[np.intp]]:
-    """Cut candidates into stretches of whole prompts, as many as may be held at once; a single one always may."""
-    most = LOGITS_AT_ONCE // n_vocabulary
-    start, widest = 0, 0
-    by_prompt = np.split(at_M, np.flatnonzero(np.diff(row_M[at_M])) + 1) if len(at_M) else []
-    for number, own in enumerate(by_prompt):
-        width = sum(length_M[at] for at in own)
-        if number > start and max(widest, width) * (number + 1 - start) > most:
-            yield np.concatenate(by_prompt[start:number])
-            start, widest = number, 0
-        widest = max(widest, width)
-    if by_prompt:
-        yield np.concatenate(by_prompt[start:])
+    if reader.why_whole or not takes_branches(reader.model):
+        row_M = np.repeat(np.arange(len(candidates)), [len(own) for own in candidates])
+        flat = [candidate for own in candidates for candidate in own]
+        total_M = (_score_whole if reader.why_whole else _score_copies)(reader, batch, flat, row_M)
+        return np.split(total_M, np.cumsum([len(own) for own in candidates])[:-1])
+    reader.read_on(batch, batch.n_columns - 1)
+    n_known = batch.n_cached
+    texts = zip(batch.input_ids_NT.cpu().numpy(), batch.mask_NT.cpu().numpy() == 1, strict=True)
+    branches = [
+        Branches(row, [ids_T[n_known:][is_token_T[n_known:]].astype(np.int32)], [candidates[row]])
+        for row, (ids_T, is_token_T) in enumerate(texts)
+    ]
+    found = score_branches(reader.model, batch.cache, batch.mask_NT[:, :n_known], branches)
+    return [scores_K for (scores_K,) in found]
 
 
 def _score_copies(
+    reader: PromptReader, batch: PromptBatch, candidates: list[TokenIds], row_M: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Log-likelihood of all tokens, shape (M,), from copies of the prompts' cache."""
+    logits_NV = reader.read_on(batch, batch.n_columns)
+    if logits_NV is None or batch.cache is None:
+        raise ValueError("the last token of a prompt must not be read before its candidates are scored")
+    exact_NV, first_M = logits_NV.float(), np.asarray([candidate[0] for candidate in candidates])
+    total_M: NDArray[np.float32] = (exact_NV[row_M, first_M] - exact_NV.logsumexp(dim=-1)[row_M]).cpu().numpy()
+    longer_M = np.flatnonzero([len(candidate) > 1 for candidate in candidates])
+    longest = max(map(len, candidates))
+    at_once = max(1, LOGITS_AT_ONCE // (longest * logits_NV.shape[-1]))
+    for part in np.split(longer_M, range(at_once, len(longer_M), at_once)):
+        if len(part):
+            total_M[part] += _score_rests(
+                reader.model, batch, batch.cache, [candidates[at] for at in part], row_M[part]
+            )
+    return total_M
+
+
+def _score_rests(
     model: Any, batch: PromptBatch, cache: DynamicCache, candidates: Sequence[TokenIds], row_M: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Log-likelihood of all tokens but the first, shape (M,), from copies of the prompts' cache."""
+    """Log-likelihood of all tokens but the first, shape (M,)."""
     device = batch.mask_NT.device
     rows = torch.from_numpy(row_M).to(device)
     n_fed = max(map(len, candidates)) - 1

@@ -103,10 +103,15 @@ def plan_prompts(completions: Completions, copies: int, n_more_tokens: int) -> l
         start = 0
         while start < len(order):
             width = int(length_P[order[start]]) + n_more_tokens
-            n_rows = max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // width) // copies)
+            n_rows = max(1, rows_at_once(width) // copies)
             batches.append(order[start : start + n_rows])
             start += n_rows
     return batches
+
+
+def rows_at_once(width: int) -> int:
+    """How many rows of so many tokens are read together, at least one."""
+    return max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // max(width, 1)))
 
 
 def align_right(rows: Sequence[TokenIds], device: torch.device) -> tuple[Tensor, Tensor]:
