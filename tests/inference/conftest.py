@@ -33,19 +33,20 @@ def _make_completions(prompts: list[list[int]], context: list[int], shared: list
     )
 
 
-def _prompts_of_contexts(sizes: list[tuple[int, list[int]]], alone: list[int]) -> Completions:
+def _prompts_of_contexts(sizes: list[tuple[int, list[int]]], alone: list[int], common: int = 0) -> Completions:
     generator = np.random.default_rng(0)
 
     def draw(n_tokens: int) -> list[int]:
         return generator.integers(3, 300, n_tokens).tolist()
 
+    examples = draw(common)
     prompts, context, shared = [], [], []
     for number, (n_shared, rests) in enumerate(sizes):
-        beginning = draw(n_shared)
+        beginning = examples + draw(n_shared)
         prompts += [beginning + draw(rest) for rest in rests]
         context += [number] * len(rests)
-        shared += [n_shared] * len(rests)
-    prompts += [draw(n_tokens) for n_tokens in alone]
+        shared += [common + n_shared] * len(rests)
+    prompts += [examples + draw(n_tokens) for n_tokens in alone]
     context += range(len(sizes), len(sizes) + len(alone))
     shared += [0] * len(alone)
     order = generator.permutation(len(prompts)).tolist()
@@ -60,8 +61,11 @@ def network(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Network:
 
 
 @pytest.fixture
-def draw_prompts() -> Callable[[list[tuple[int, list[int]]], list[int]], Completions]:
-    """Makes prompts, given every context's length with those of the rests behind it, and lengths of other prompts."""
+def draw_prompts() -> Callable[..., Completions]:
+    """Makes prompts, given every context's length with those of the rests behind it, and lengths of other prompts.
+
+    With `common` all begin with so many tokens.
+    """
     return _prompts_of_contexts
 
 

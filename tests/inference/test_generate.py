@@ -20,7 +20,7 @@ from strop.recipe.sections import Adapter
 from strop.records.completions import Completions
 from strop.testing.tiny_models import make_tiny_causal
 
-DrawPrompts = Callable[[list[tuple[int, list[int]]], list[int]], Completions]
+DrawPrompts = Callable[..., Completions]
 
 PAD, N_TOKENS = 0, 8
 # Tokens that the tiny models write now and then, so that some answers end and others do not.
@@ -103,6 +103,17 @@ def test_every_token_of_a_context_is_read_once(network: Network, draw_prompts: D
     assert write(network, draw_prompts([(40, [5, 3])], []), Decoding()).n_tokens_read == 40 + 2 * 5
     eight = Decoding(method="sample", n_candidates=8)
     assert write(network, prompts, eight).n_tokens_read == 40 + 4 * 5
+
+
+@pytest.mark.parametrize("rows_per_batch", [32, 2])
+def test_what_all_prompts_begin_with_is_read_once(
+    network: Network, draw_prompts: DrawPrompts, rows_per_batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompt_cache, "ROWS_PER_BATCH", rows_per_batch)
+    prompts = draw_prompts([(9, [5, 5]), (9, [5, 5])], [6, 6], common=24)
+    found = write(network, prompts, Decoding())
+    assert ids_of(found) == [alone(network, prompt) for prompt in prompts.prompts]
+    assert found.n_tokens_read == 24 + 2 * 9 + 4 * 5 + 2 * 6
 
 
 def test_a_context_that_goes_on_in_the_next_batch_is_not_read_again(

@@ -1,5 +1,7 @@
 """Candidates that are scored together have the log-likelihood that each has alone."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,14 @@ def test_scores_are_those_of_each_candidate_alone(
         np.testing.assert_allclose(found_K[: len(own)], expected, rtol=1e-4, atol=1e-4)
         assert np.isnan(found_K[len(own) :]).all()
     assert told[-1] == (completions.n_prompts, completions.n_prompts)
+
+
+def test_scores_behind_what_all_prompts_begin_with(network: Network, draw_prompts: Callable[..., Completions]) -> None:
+    prompts = draw_prompts([(9, [5, 3])], [6, 1], common=24)
+    labels = [ids(7, 8), ids(200)]
+    found_PK = candidate_log_likelihoods(network, prompts, [labels] * 4, make_accelerator("float32"))
+    expected = [[alone(network, prompt, label) for label in labels] for prompt in prompts.prompts]
+    np.testing.assert_allclose(found_PK, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_probabilities_of_all_tokens_sum_to_one(network: Network, completions: Completions) -> None:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
-from strop.inference.prompt_cache import chosen_rows, feed, rows_at_once
+from strop.inference.cache import chosen_rows
+from strop.inference.prompt_cache import feed, rows_at_once
 from strop.models.attention import NAME as SHORT_IN_FLOAT32
 from strop.models.shared_context import MASKED_LAYERS, layer_kinds
 from strop.records.completions import TokenIds

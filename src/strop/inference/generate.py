@@ -14,9 +14,10 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, RepetitionPenaltyLogitsProcessor
 
 from strop.inference.branches import log_probability
+from strop.inference.cache import chosen_rows, empty_cache
 from strop.inference.generated import Generated
 from strop.inference.likelihood import score_behind
-from strop.inference.prompt_cache import PromptBatch, PromptReader, chosen_rows, empty_cache, plan_prompts
+from strop.inference.prompt_cache import PromptBatch, PromptReader, plan_prompts
 from strop.inference.weights import ready_to_write
 from strop.models.network import Network
 from strop.recipe.answer import Decoding

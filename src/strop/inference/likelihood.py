@@ -24,14 +24,14 @@ from strop.inference.branches import (
     score_branches,
     takes_branches,
 )
+from strop.inference.cache import chosen_rows
 from strop.inference.prompt_cache import (
     PromptBatch,
     PromptReader,
     align_right,
-    chosen_rows,
-    empty_cache,
     feed,
     plan_prompts,
+    prompts_by_beginning,
     rows_at_once,
     why_read_whole,
 )
@@ -92,7 +92,8 @@ def _score_by_context(
     model: Any, completions: Completions, candidates_by_prompt: Sequence[Sequence[TokenIds]], device: torch.device
 ) -> Iterator[_Scored]:
     """Read what prompts share once, all else as branches behind it; a prompt alone shares all but its last token."""
-    for rows in _alike(_prompts_by_beginning(completions)):
+    reader = PromptReader(model, completions, device)
+    for rows in _alike(prompts_by_beginning(completions)):
         branches, prompts = [], []
         for row, (n_shared, members) in enumerate(rows):
             for part in _narrow(members, completions, n_shared, candidates_by_prompt):
@@ -101,24 +102,9 @@ def _score_by_context(
                 prompts += part
         # Prompts of one token have no beginning: a token that is masked stands for it.
         texts = [completions.prompts[members[0]][: max(n_shared, 1)] for n_shared, members in rows]
-        input_ids_GT, mask_GT = align_right(texts, device)
+        cache, mask_GT = reader.read(texts)
         mask_GT *= torch.tensor([[n_shared > 0] for n_shared, _ in rows], device=device)
-        cache = empty_cache()
-        feed(model, input_ids_GT, mask_GT, cache, 1)
         yield prompts, [scores_K for own in score_branches(model, cache, mask_GT, branches) for scores_K in own]
-
-
-def _prompts_by_beginning(completions: Completions) -> list[tuple[int, list[int]]]:
-    """Length of a shared beginning and the prompts that have it, the longest first."""
-    by_context: dict[int, list[int]] = {}
-    for at, (context, n_shared) in enumerate(zip(completions.context_P, completions.shared_P, strict=True)):
-        # Prompts that share nothing get a number of their own.
-        by_context.setdefault(int(context) if n_shared else -1 - at, []).append(at)
-    shares = [
-        (int(completions.shared_P[own[0]]) if len(own) > 1 else len(completions.prompts[own[0]]) - 1, own)
-        for own in by_context.values()
-    ]
-    return sorted(shares, key=lambda one: -one[0])
 
 
 def _alike(shares: Sequence[tuple[int, list[int]]]) -> Iterator[Sequence[tuple[int, list[int]]]]:

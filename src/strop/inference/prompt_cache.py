@@ -5,6 +5,9 @@ A batch is a rectangle of N prompts, aligned at the right:
     [padding][shared beginning][rest of prompt]
              |---- cached ----|--- S columns --|
 
+The beginnings themselves are read in the same way where all of them begin alike, as behind examples: what is common to
+all prompts is read once.
+
 S is the longest rest in the batch. Every prompt is fed its last S tokens (one with a shorter rest reads a few tokens of
 its beginning again), and its cache holds the keys and values of the tokens before. Keys carry their positions already,
 so that they can be moved to any column; distances between columns stay those between tokens, which is what sliding
@@ -25,15 +28,14 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from strop.inference.cache import Read, behind, empty_cache
 from strop.records.completions import Completions, TokenIds
+from strop.text.shared import common_beginning
 
 ROWS_PER_BATCH = 32
 TOKENS_PER_BATCH = 16384
-# For so many more tokens there is room in a cache, whenever it is made anew.
-ROOM_TOKENS = 64
-
-# Keys and values of every layer for one text, each of shape (heads, tokens, width).
-_Read = list[tuple[Tensor, Tensor]]
+# Fewer first tokens that all prompts have in common are read with each.
+LEAST_COMMON = 16
 
 
 @dataclass
@@ -109,6 +111,22 @@ def plan_prompts(completions: Completions, copies: int, n_more_tokens: int) -> l
     return batches
 
 
+def prompts_by_beginning(completions: Completions) -> list[tuple[int, list[int]]]:
+    """Length of a shared beginning and the prompts that have it, the longest first.
+
+    The beginning of a prompt that shares nothing is all but its last token.
+    """
+    by_context: dict[int, list[int]] = {}
+    for at, (context, n_shared) in enumerate(zip(completions.context_P, completions.shared_P, strict=True)):
+        # Prompts that share nothing get a number of their own.
+        by_context.setdefault(int(context) if n_shared else -1 - at, []).append(at)
+    shares = [
+        (int(completions.shared_P[own[0]]) if len(own) > 1 else len(completions.prompts[own[0]]) - 1, own)
+        for own in by_context.values()
+    ]
+    return sorted(shares, key=lambda one: -one[0])
+
+
 def rows_at_once(width: int) -> int:
     """How many rows of so many tokens are read together, at least one."""
     return max(1, min(ROWS_PER_BATCH, TOKENS_PER_BATCH // max(width, 1)))
@@ -158,66 +176,6 @@ def feed(
     return logits_NSV
 
 
-class GrowingLayer(DynamicLayer):  # type: ignore[misc]
-    """Keys and values with room for tokens to come: transformers' own layer copies all of them for every new token."""
-
-    keys: Tensor
-    values: Tensor
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._room: tuple[Tensor, Tensor] | None = None
-        self._used: tuple[Tensor, Tensor] | None = None
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Add the states of new tokens, each of shape (N, heads, tokens, width); gives those of all."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start = self.get_seq_length()
-        after = start + key_states.shape[-2]
-        # Whoever reorders or crops a cache puts other tensors in place of ours.
-        is_ours = self._used is not None and self.keys is self._used[0] and self.values is self._used[1]
-        if self._room is None or not is_ours or after > self._room[0].shape[-2]:
-            self._room = (_with_room(self.keys, key_states, start), _with_room(self.values, value_states, start))
-        for room, states in zip(self._room, (key_states, value_states), strict=True):
-            room[..., start:after, :] = states
-        self._used = (self._room[0][..., :after, :], self._room[1][..., :after, :])
-        self.keys, self.values = self._used
-        return self._used
-
-
-def _with_room(known: Tensor, new: Tensor, n_known: int) -> Tensor:
-    """A tensor that begins with what is known, and has room for what is new and more."""
-    *before, n_new, width = new.shape
-    room = new.new_empty(*before, n_known + n_new + ROOM_TOKENS, width)
-    if n_known:
-        room[..., :n_known, :] = known
-    return room
-
-
-def empty_cache() -> DynamicCache:
-    """A cache that keeps all tokens in all layers."""
-    cache = DynamicCache()
-    cache.layer_class_to_replicate = GrowingLayer
-    return cache
-
-
-def chosen_rows(cache: DynamicCache, rows: Tensor | slice) -> DynamicCache:
-    """A cache of these rows, in this order; the given one stays as it is, whatever the new one is used for."""
-    return _cache([(layer.keys[rows], layer.values[rows]) for layer in cache.layers])
-
-
-def _cache(layers: Sequence[tuple[Tensor, Tensor]]) -> DynamicCache:
-    """A cache of these keys and values, which are not copied before more are added."""
-    cache = empty_cache()
-    for keys, values in layers:
-        layer = GrowingLayer()
-        layer.lazy_initialization(keys, values)
-        layer.keys, layer.values = keys, values
-        cache.layers.append(layer)
-    return cache
-
-
 class PromptReader:
     """Reads prompts batch by batch, in the order of `plan_prompts`; keeps what the last batch shared.
 
@@ -238,17 +196,22 @@ class PromptReader:
         self.n_tokens_read = 0
         self._completions = completions
         self._device = device
-        self._beginnings: dict[int, _Read] = {}
+        self._n_common = 0 if self.why_whole else _n_common(completions)
+        self._common: Read | None = None
+        self._beginnings: dict[int, Read] = {}
 
     def begin(self, prompts: NDArray[np.intp]) -> PromptBatch:
-        """Lay prompts out, with a cache of what they share with others of their context."""
+        """Lay prompts out, with a cache of what they share with others of their context, or with all prompts."""
         texts = [self._completions.prompts[at] for at in prompts]
         input_ids_NT, mask_NT = align_right(texts, self._device)
         batch = PromptBatch(prompts, input_ids_NT, mask_NT, None)
         shared_N = self._completions.shared_P[prompts]
         if not self.why_whole and len(prompts) > 1 and shared_N.min() > 0:
             self._read_beginnings(prompts)
-            batch.cache = self._beginnings_of(prompts, texts, shared_N)
+            read_N = [self._beginnings[context] for context in self._completions.context_P[prompts].tolist()]
+            batch.cache = behind(read_N, texts, shared_N)
+        elif self._n_common:
+            batch.cache = self._behind_common(texts)
         self.n_tokens_read += int(mask_NT[:, batch.n_cached :].sum())
         return batch
 
@@ -262,6 +225,19 @@ class PromptReader:
         fed = batch.input_ids_NT[:, start:n_columns]
         return feed(self.model, fed, batch.mask_NT[:, :n_columns], batch.cache, 1)[:, -1]
 
+    def read(self, texts: Sequence[TokenIds]) -> tuple[DynamicCache, Tensor]:
+        """Read texts from what is common to all prompts: keys and values, aligned at the right, and their mask.
+
+        Args:
+            texts: Prompts, or beginnings of prompts that share them.
+        """
+        input_ids_NT, mask_NT = align_right(texts, self._device)
+        cache = (self._behind_common(texts) if self._n_common else None) or empty_cache()
+        start = cache.get_seq_length()
+        feed(self.model, input_ids_NT[:, start:], mask_NT, cache, 1)
+        self.n_tokens_read += int(mask_NT[:, start:].sum())
+        return cache, mask_NT
+
     def _read_beginnings(self, prompts: NDArray[np.intp]) -> None:
         """Read the beginnings of contexts that are new in this batch, and forget those that are over."""
         one_of = dict(zip(self._completions.context_P[prompts].tolist(), prompts.tolist(), strict=True))
@@ -271,35 +247,28 @@ class PromptReader:
             return
         at_C = [one_of[context] for context in new]
         texts = [self._completions.prompts[at][: self._completions.shared_P[at]] for at in at_C]
-        input_ids_NT, mask_NT = align_right(texts, self._device)
-        cache = empty_cache()
-        feed(self.model, input_ids_NT, mask_NT, cache, 1)
-        self.n_tokens_read += sum(map(len, texts))
+        cache, _ = self.read(texts)
         for row, (context, text) in enumerate(zip(new, texts, strict=True)):
-            kept = slice(input_ids_NT.shape[1] - len(text), None)
             self._beginnings[context] = [
-                (layer.keys[row, :, kept], layer.values[row, :, kept]) for layer in cache.layers
+                (layer.keys[row, :, -len(text) :], layer.values[row, :, -len(text) :]) for layer in cache.layers
             ]
 
-    def _beginnings_of(
-        self, prompts: NDArray[np.intp], texts: Sequence[TokenIds], shared_N: NDArray[np.int64]
-    ) -> DynamicCache | None:
-        """A copy of its context's beginning for every prompt, aligned as the prompts are."""
-        length_N = np.asarray([len(text) for text in texts])
-        n_fed = int((length_N - shared_N).max())
-        width = int(length_N.max()) - n_fed
-        if width == 0:
-            return None
-        read_N = [self._beginnings[context] for context in self._completions.context_P[prompts].tolist()]
-        kept_N = np.maximum(length_N - n_fed, 0).tolist()
-        rows = list(zip(read_N, kept_N, strict=True))
-
-        def stacked(layer: int, kind: int) -> Tensor:
-            return torch.stack([_moved(read[layer][kind], n_kept, width) for read, n_kept in rows])
-
-        return _cache([(stacked(layer, 0), stacked(layer, 1)) for layer in range(len(read_N[0]))])
+    def _behind_common(self, texts: Sequence[TokenIds]) -> DynamicCache | None:
+        """A copy of what is common to all prompts for every text."""
+        if self._common is None:
+            common = torch.from_numpy(self._completions.prompts[0][: self._n_common].astype(np.int64))
+            input_ids_1T = common.unsqueeze(0).to(self._device)
+            cache = empty_cache()
+            feed(self.model, input_ids_1T, torch.ones_like(input_ids_1T), cache, 1)
+            self.n_tokens_read += self._n_common
+            self._common = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        return behind([self._common] * len(texts), texts, np.full(len(texts), self._n_common))
 
 
-def _moved(states_HTD: Tensor, n_kept: int, width: int) -> Tensor:
-    """The first `n_kept` tokens at the right end of `width` columns, zeros before them."""
-    return torch.nn.functional.pad(states_HTD[:, :n_kept], (0, 0, width - n_kept, 0))
+def _n_common(completions: Completions) -> int:
+    """How many first tokens all have in common; 0 where it does not pay to read them first."""
+    shares = prompts_by_beginning(completions)
+    if len(shares) == 1:
+        return 0
+    n_common = common_beginning([completions.prompts[members[0]][: max(n_shared, 1)] for n_shared, members in shares])
+    return n_common if n_common >= LEAST_COMMON else 0

@@ -39,11 +39,12 @@ def shared_tokens(prompts: Sequence[TokenIds], context_P: NDArray[np.int64]) -> 
     starts = np.flatnonzero(np.diff(context_P[order], prepend=-1))
     for members in np.split(order, starts[1:]):
         if len(members) > 1:
-            shared_P[members] = _common_beginning([prompts[at] for at in members])
+            shared_P[members] = common_beginning([prompts[at] for at in members])
     return shared_P
 
 
-def _common_beginning(prompts: Sequence[TokenIds]) -> int:
+def common_beginning(prompts: Sequence[TokenIds]) -> int:
+    """How many first tokens all prompts have in common; always less than the shortest has."""
     longest = min(map(len, prompts)) - 1
     table = np.stack([prompt[:longest] for prompt in prompts])
     differs = (table != table[0]).any(axis=0)
