@@ -135,10 +135,16 @@ def fit_quest(
 
 
 def show(what: str, system: Any) -> float:
-    """Print a system's mean Spearman correlation with its interval."""
+    """Print a system's mean Spearman correlation with its interval: over all rows together, and as a mean of folds."""
     score = system.metrics["spearman"]
-    print(f"  {what}: {score.value:.4f} [{score.low:.4f}, {score.high:.4f}]", flush=True)
+    # A run that was scored before scores by fold were kept has none.
+    by_fold = "" if system.folds is None else f", mean of folds {in_words(system.folds.mean)}"
+    print(f"  {what}: {in_words(score)}{by_fold}", flush=True)
     return float(score.value)
+
+
+def in_words(score: Any) -> str:
+    return f"{score.value:.4f} [{score.low:.4f}, {score.high:.4f}]"
 
 
 def minutes_of(run: Any) -> float:

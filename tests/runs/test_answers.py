@@ -200,6 +200,9 @@ def test_folds_answer_every_open_row_once(recipe: dict[str, Any], tmp_path: Path
     assert sorted(answers.ids.tolist()) == sorted(rows.ids.tolist())
     assert set(answers.fold_R.tolist()) == {0, 1}
     assert finished.scores.part == "out of fold"
+    for system in (finished.scores.model, *finished.scores.baselines):
+        assert [one.fold for one in system.folds.folds] == [0, 1]
+    assert "F1 by fold: mean of 2 folds" in finished.folder.report.read_text()
 
 
 def test_the_sealed_part_is_scored_when_a_person_asks(recipe: dict[str, Any], tmp_path: Path) -> None:

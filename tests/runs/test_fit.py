@@ -142,7 +142,12 @@ def test_folds_predict_every_open_row_once(tmp_path: Path, tiny_recipe: dict[str
     assert run.scores.part == "out of fold"
     assert all((run.folder.path / "folds" / str(fold) / "model" / "strop.json").exists() for fold in range(3))
     assert len(run.predict(["the cat sat"])) == 1
-    assert run.open_test().part == "test"
+    folds = run.scores.model.folds
+    assert [one.fold for one in folds.folds] == [0, 1, 2]
+    assert folds.mean.value == pytest.approx(sum(one.score.value for one in folds.folds) / 3)
+    assert [one.folds is None for one in run.scores.baselines] == [False] * 3
+    opened = run.open_test()
+    assert (opened.part, opened.model.folds) == ("test", None)
 
 
 def test_windows_and_adapters_go_the_whole_way(tmp_path: Path, tiny_causal: Path, tiny_recipe: dict[str, Any]) -> None:

@@ -91,6 +91,8 @@ def test_words_and_metadata_are_learnt_and_scored_by_target(run: strop.Run) -> N
     assert by_target["y_flat"] is None
     assert scores.primary_score.value == pytest.approx((by_target["y_words"].value + by_target["y_host"].value) / 2)
     assert any("'y_flat'" in caveat for caveat in scores.caveats)
+    for system in (scores.model, scores.treated[0].scores, *scores.baselines):
+        assert [one.fold for one in system.folds.folds] == [0, 1, 2]
 
 
 def test_baselines_stand_beside_the_model(run: strop.Run) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from strop.ensembling.calibrate import cross_fitted_probabilities, fit_temperature
 from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_rows
+from strop.evaluation.folds import fold_scores, known_folds
 from strop.evaluation.intervals import (
     OF_CLASSES,
     Resampled,
@@ -30,7 +31,7 @@ from strop.metrics.registry import METRICS, Metric
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import Strings
 from strop.records.predictions import Predictions
-from strop.records.scores import ClassScores, Difference, Score, Scores, SystemScores
+from strop.records.scores import ClassScores, Difference, FoldScores, Score, Scores, SystemScores
 
 Floats = NDArray[np.float64]
 Numbers = NDArray[np.int64]
@@ -49,7 +50,7 @@ def score_predictions(
     calibrated: Predictions | None = None,
     caveats: Sequence[str] = (),
 ) -> Scores:
-    """Score a model and its baselines on the same rows.
+    """Score a model and its baselines on the same rows, together and, where models of folds predicted them, by fold.
 
     Args:
         model: The model's predictions.
@@ -72,7 +73,7 @@ def score_predictions(
     """
     refuse_unfair_rows(model, baselines, part)
     target_R, group_R = label_numbers(target, model.labels), numbers_of_groups(groups)
-    rows = _Rows(target_R, group_R, evaluation, seed)
+    rows = _Rows(target_R, group_R, known_folds(model.fold_R), evaluation, seed)
     ours = _measure(rows, "model", model)
     others = [_measure(rows, name, baseline) for name, baseline in baselines.items()]
     if temperature is None:
@@ -103,6 +104,7 @@ class _Rows:
 
     target_R: Numbers
     group_R: Numbers | None
+    fold_R: Numbers | None
     evaluation: Evaluation
     seed: int
 
@@ -123,6 +125,19 @@ class _Rows:
             n_resamples=self.evaluation.n_bootstrap,
             seed=self.seed,
             group_R=self.group_R,
+        )
+
+    def by_fold(self, probabilities_RL: Floats) -> FoldScores | None:
+        """The primary metric of every fold."""
+        if self.fold_R is None:
+            return None
+        metric = METRICS[self.evaluation.primary_metric]
+
+        def of_rows(rows: NDArray[np.intp], weight_BN: Floats) -> Floats:
+            return metric.weighted(self.target_R[rows], probabilities_RL[rows], weight_BN)[:, None]
+
+        return fold_scores(
+            metric, of_rows, self.fold_R, evaluation=self.evaluation, seed=self.seed, group_R=self.group_R
         )
 
 
@@ -159,6 +174,7 @@ def _system_scores(rows: _Rows, measured: _Measured, labels: Sequence[str]) -> S
             "log_loss": tuple(row_log_loss(target_R, probabilities_RL).tolist()),
             "correct": tuple((predicted_R == target_R).astype(float).tolist()),
         },
+        folds=rows.by_fold(probabilities_RL),
     )
 
 

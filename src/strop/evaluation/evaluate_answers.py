@@ -4,21 +4,30 @@ Dimensions: B resamples, R rows.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strop.errors import Problem, RunError
-from strop.evaluation.answer_intervals import difference_of, measured_by_row, resampled_means, score_of
+from strop.evaluation.answer_intervals import (
+    HIGHER_IS_BETTER,
+    ROW_MEAN,
+    difference_of,
+    measured_by_row,
+    resampled_means,
+    score_of,
+)
 from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_groups
+from strop.evaluation.folds import fold_scores, known_folds
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.refuse import refuse_unfair_rows
 from strop.metrics.answers import Accepted
+from strop.metrics.probability import weighted_mean
 from strop.recipe.sections import Evaluation
 from strop.records.answers import Answers
 from strop.records.dataset import Strings
-from strop.records.scores import Difference, Scores, SystemScores, Treated
+from strop.records.scores import Difference, FoldScores, Scores, SystemScores, Treated
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +48,7 @@ def score_answers(
     treated: Mapping[str, Answers] | None = None,
     no_answer: str | None = None,
 ) -> Scores:
-    """Score a model and its baselines on the same rows, each by the answers that stand.
+    """Score a model and its baselines on the same rows, each by the answers that stand: together and by fold.
 
     Beside exact match, F1 and ROUGE-L stand the shares of answers that the model itself ended, that are empty, and that
     repeat themselves; p-values are of a paired permutation test (`intervals.swap_p_value`). Answers are to be cleaned
@@ -66,7 +75,7 @@ def score_answers(
     refuse_unfair_rows(model, baselines, part, treated)
     refuse_without_answers(accepted, part)
     group_R = numbers_of_groups(groups)
-    rows = _Rows(group_R, evaluation, seed)
+    rows = _Rows(group_R, known_folds(model.fold_R), evaluation, seed)
     systems = [("model", model), *baselines.items(), *(treated or {}).items()]
     rules = evaluation.answer_rules
     ours, *rest = [rows.measure(name, measured_by_row(one, accepted, rules, no_answer)) for name, one in systems]
@@ -141,6 +150,7 @@ class _Rows:
     """The settings that all systems share."""
 
     group_R: NDArray[np.int64] | None
+    fold_R: NDArray[np.int64] | None
     evaluation: Evaluation
     seed: int
 
@@ -159,6 +169,21 @@ class _Rows:
             classes=(),
             confusion=(),
             per_row={name: tuple(values_R.tolist()) for name, values_R in system.by_row.items()},
+            folds=self._by_fold(system.by_row[self.evaluation.primary_metric]),
+        )
+
+    def _by_fold(self, values_R: Floats) -> FoldScores | None:
+        """The primary metric of every fold."""
+        if self.fold_R is None:
+            return None
+        name = self.evaluation.primary_metric
+        return fold_scores(
+            replace(ROW_MEAN, name=name, higher_is_better=HIGHER_IS_BETTER[name]),
+            lambda rows, weight_BN: weighted_mean(values_R[rows], weight_BN)[:, None],
+            self.fold_R,
+            evaluation=self.evaluation,
+            seed=self.seed,
+            group_R=self.group_R,
         )
 
     def difference(self, one: _Measured, other: _Measured, name: str) -> Difference:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_resamples, caveats_of_targets
+from strop.evaluation.folds import fold_scores, known_folds
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.refuse import refuse_unfair_rows, refuse_without_targets
 from strop.evaluation.value_intervals import (
@@ -18,13 +19,14 @@ from strop.evaluation.value_intervals import (
     measured,
     resampled,
     score_of,
+    under_weights,
     without_levels_of_folds,
 )
 from strop.metrics.regression import REGRESSION_METRICS, RegressionMetric, mean_over_targets
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import Strings
 from strop.records.predictions import Predictions
-from strop.records.scores import Difference, Score, Scores, SystemScores, TargetScores, Treated
+from strop.records.scores import Difference, FoldScores, Score, Scores, SystemScores, TargetScores, Treated
 
 Floats = NDArray[np.float64]
 
@@ -44,9 +46,9 @@ def score_values(
     """Score a model and its baselines on the same rows.
 
     Every metric is measured by target and averaged over the targets where it is defined; the mean absolute error
-    averages targets in their own units. A target that is constant in these rows (or in a resample) has no correlation
-    and is left out. A system that predicts a constant, as the baseline `mean` does in every fold, ranks nothing: its
-    correlation counts as 0. Intervals are percentile bootstrap intervals; p-values see `bootstrap_p_value`.
+    averages targets in their own units. A target that is constant in these rows (or in a fold or resample, for that
+    one) has no correlation and is left out. A system that predicts a constant, as the baseline `mean` does in every
+    fold, ranks nothing: its correlation is 0. Intervals are by percentiles; p-values see `bootstrap_p_value`.
 
     Args:
         model: The model's predictions, of the kind "values".
@@ -66,10 +68,9 @@ def score_values(
     """
     _must_be_judgeable(model, target_RT, baselines, treated or {}, part)
     group_R = numbers_of_groups(groups)
-    rows = _Rows(target_RT, model.labels, group_R, evaluation)
+    rows = _Rows(target_RT, model.labels, group_R, known_folds(model.fold_R), evaluation, seed)
     systems = [("model", model), *baselines.items(), *(treated or {}).items()]
-    by_number = rows.measure([one for _, one in systems], seed)
-    ours, *rest = [_Measured(name, *found) for (name, _), found in zip(systems, by_number, strict=True)]
+    ours, *rest = rows.measure(systems)
     others, changed = rest[: len(baselines)], rest[len(baselines) :]
     return Scores(
         part=part,
@@ -107,9 +108,17 @@ def _must_be_judgeable(
 
 @dataclass(frozen=True)
 class _Measured:
-    """A system's values and what its metrics are on every resample, by metric name, shape (B, T)."""
+    """A system's values and what its metrics are on every resample, by metric name, shape (B, T).
+
+    Attributes:
+        system: Its name.
+        predicted_RT: The values as they were predicted, for single folds.
+        values_RT: The values for all rows together, see `without_levels_of_folds`.
+        resampled: Measured on these.
+    """
 
     system: str
+    predicted_RT: Floats
     values_RT: Floats
     resampled: Mapping[str, Floats]
 
@@ -121,7 +130,9 @@ class _Rows:
     target_RT: Floats
     targets: tuple[str, ...]
     group_R: NDArray[np.int64] | None
+    fold_R: NDArray[np.int64] | None
     evaluation: Evaluation
+    seed: int
 
     @property
     def n_units(self) -> int:
@@ -132,13 +143,18 @@ class _Rows:
     def primary(self) -> RegressionMetric:
         return REGRESSION_METRICS[self.evaluation.primary_metric]
 
-    def measure(self, systems: Sequence[Predictions], seed: int) -> list[tuple[Floats, Mapping[str, Floats]]]:
-        """Values and resampled metrics of every system."""
+    def measure(self, systems: Sequence[tuple[str, Predictions]]) -> list[_Measured]:
+        """Values and resampled metrics of systems with their names."""
         # Numbered, so that a treatment may bear the name of a baseline.
-        values = {str(number): without_levels_of_folds(one) for number, one in enumerate(systems)}
+        values = {str(number): without_levels_of_folds(one) for number, (_, one) in enumerate(systems)}
         metrics, n_resamples = list(REGRESSION_METRICS.values()), self.evaluation.n_bootstrap
-        found = resampled(metrics, self.target_RT, values, n_resamples=n_resamples, seed=seed, group_R=self.group_R)
-        return [(values[number], found[number]) for number in values]
+        found = resampled(
+            metrics, self.target_RT, values, n_resamples=n_resamples, seed=self.seed, group_R=self.group_R
+        )
+        return [
+            _Measured(name, one.outputs_RL.astype(np.float64), values[number], found[number])
+            for number, (name, one) in zip(values, systems, strict=True)
+        ]
 
     def system_scores(self, system: _Measured) -> SystemScores:
         confidence = self.evaluation.confidence
@@ -156,6 +172,19 @@ class _Rows:
             classes=(),
             confusion=(),
             targets=tuple(self._target_scores(at, by_target, system) for at in range(len(self.targets))),
+            folds=self._by_fold(system.predicted_RT),
+        )
+
+    def _by_fold(self, values_RT: Floats) -> FoldScores | None:
+        """The primary metric of every fold."""
+        if self.fold_R is None:
+            return None
+
+        def of_rows(rows: NDArray[np.intp], weight_BN: Floats) -> Floats:
+            return under_weights(self.primary, self.target_RT[rows], values_RT[rows], weight_BN)
+
+        return fold_scores(
+            self.primary, of_rows, self.fold_R, evaluation=self.evaluation, seed=self.seed, group_R=self.group_R
         )
 
     def _target_scores(self, at: int, by_target: Mapping[str, Floats], system: _Measured) -> TargetScores:

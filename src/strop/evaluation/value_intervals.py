@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strop.evaluation.intervals import bootstrap_p_value, difference_interval, resample_weights, score_with_interval
+from strop.metrics.registry import Metric
 from strop.metrics.regression import RegressionMetric, mean_over_targets, pearson_by_target
 from strop.records.predictions import Predictions
 from strop.records.scores import Difference, Score
@@ -78,6 +79,11 @@ def resampled(
     }
 
 
+def under_weights(metric: RegressionMetric, target_RT: Floats, values_RT: Floats, weight_BR: Floats) -> Floats:
+    """A metric under every weighting of the rows, shape (B, T); NaN where the target does not vary among the rows."""
+    return _measured(metric, target_RT, values_RT, weight_BR, varies_by_target(target_RT, weight_BR))
+
+
 def _measured(
     metric: RegressionMetric, target_RT: Floats, values_RT: Floats, weight_BR: Floats, varies_BT: NDArray[np.bool_]
 ) -> Floats:
@@ -86,7 +92,7 @@ def _measured(
     return np.where(varies_BT & np.isnan(by_target_BT), 0.0, by_target_BT)
 
 
-def score_of(metric: RegressionMetric, value: float, values_B: Floats, confidence: float) -> Score:
+def score_of(metric: RegressionMetric | Metric, value: float, values_B: Floats, confidence: float) -> Score:
     """A value with its percentile interval over the resamples where it is defined; without one where none is."""
     known_B = values_B[~np.isnan(values_B)]
     if len(known_B) == 0:

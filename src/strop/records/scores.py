@@ -48,6 +48,37 @@ class TargetScores:
 
 
 @dataclass(frozen=True)
+class FoldScore:
+    """The primary metric on the rows of one fold.
+
+    Attributes:
+        fold: Its number.
+        n_rows: Its rows.
+        score: None where the metric is not defined there.
+        n_left_out: Targets that are constant there, and left out of the score.
+    """
+
+    fold: int
+    n_rows: int
+    score: Score | None
+    n_left_out: int = 0
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """The primary metric of every fold by itself.
+
+    Attributes:
+        mean: The plain mean over the folds where the metric is defined, each fold counting the same; of several targets
+            the mean over folds is taken target by target.
+        folds: One entry a fold, by number.
+    """
+
+    mean: Score
+    folds: tuple[FoldScore, ...]
+
+
+@dataclass(frozen=True)
 class SystemScores:
     """All scores of one system (the fine-tuned model, or a baseline) on one set of rows.
 
@@ -58,6 +89,8 @@ class SystemScores:
         confusion: Counts, true label by row, predicted label by column, shape (L, L) as nested lists.
         per_row: By metric name, one value a row (for example `log_loss`, `correct`), in the order of `Scores.ids`.
         targets: One entry a target, where numbers are predicted; the metrics are then means over targets.
+        folds: The primary metric of every fold by itself, where the rows were predicted by the models of folds; the
+            metrics above are of all rows together.
     """
 
     system: str
@@ -66,6 +99,7 @@ class SystemScores:
     confusion: tuple[tuple[int, ...], ...]
     per_row: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     targets: tuple[TargetScores, ...] = ()
+    folds: FoldScores | None = None
 
 
 @dataclass(frozen=True)
@@ -207,5 +241,17 @@ def _system(content: Mapping[str, Any]) -> SystemScores:
                 {name: None if score is None else Score(**score) for name, score in one["metrics"].items()},
             )
             for one in content["targets"]
+        ),
+        # Files of runs that were scored before folds were shown have none.
+        folds=_folds(content["folds"]) if content.get("folds") else None,
+    )
+
+
+def _folds(content: Mapping[str, Any]) -> FoldScores:
+    return FoldScores(
+        Score(**content["mean"]),
+        tuple(
+            FoldScore(**{**one, "score": None if one["score"] is None else Score(**one["score"])})
+            for one in content["folds"]
         ),
     )

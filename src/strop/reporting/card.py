@@ -15,6 +15,7 @@ from strop.records.run_folder import RunFolder
 from strop.reporting import sentences, tables
 from strop.reporting.answer_report import run_decoding
 from strop.reporting.facts import making_facts
+from strop.reporting.folds import folds_words
 from strop.reporting.history import trained_words
 from strop.reporting.material import Material, read_material
 from strop.reporting.report import caveats
@@ -62,6 +63,7 @@ def write_card(folder: RunFolder) -> Path:
         part_name=sentences.part_name,
         verdict=sentences.verdict,
         number=sentences.number,
+        folds_words=folds_words,
         differences_lines=sentences.differences_lines,
     )
     template = environment.get_template("answer_card.md.j2" if material.answers_in_words else "card.md.j2")

@@ -15,6 +15,7 @@ from strop.reporting.answer_report import ANSWER_SECTIONS, answer_context, answe
 from strop.reporting.data_facts import audit_facts, coverage, misread_rows
 from strop.reporting.facts import making_facts
 from strop.reporting.figures import reliability_figure, training_figure
+from strop.reporting.folds import folds_table, folds_words
 from strop.reporting.judged import judged_baselines, judged_treatments, judgement_alone
 from strop.reporting.material import Material, read_material
 from strop.reporting.reliability import reliability
@@ -117,6 +118,8 @@ def _environment() -> Environment:
         classes_board=strips.classes_board,
         gains_board=strips.gains_board,
         targets_board=strips.targets_board,
+        folds_words=folds_words,
+        folds_table=folds_table,
         confusion_cells=tables.confusion_cells,
         tick=lambda value: f"{value:g}".replace("-", sentences.MINUS),
         f1_of=_f1_of,

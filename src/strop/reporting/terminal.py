@@ -8,6 +8,7 @@ from rich.text import Text
 from strop.metrics.answer_failures import FAILURES
 from strop.records.scores import Score, Scores, SystemScores
 from strop.reporting.answer_decodings import ranked_decodings
+from strop.reporting.folds import folds_words
 from strop.reporting.sentences import (
     count,
     differences_lines,
@@ -30,7 +31,8 @@ MODEL_STYLE = "bold"
 def scores_table(scores: Scores) -> RenderableType:
     """Lay out all scores: metrics with intervals, model beside baselines; then every class or target.
 
-    With more than three baselines only the first three stand in the tables, and a line says which are left out.
+    Where the rows were predicted by the models of folds, a line below the metrics says their mean and how far they lie
+    apart. With more than three baselines only the first three stand in the tables, and a line says which are left out.
 
     Args:
         scores: The scores of one part.
@@ -39,6 +41,9 @@ def scores_table(scores: Scores) -> RenderableType:
         Something that `rich.console.Console.print` prints.
     """
     shown: list[RenderableType] = [_metrics_table(scores)]
+    if scores.model.folds is not None:
+        words = f"{metric_name(scores.primary)} by fold: {folds_words(scores.model.folds)}"
+        shown.append(Text(f"{words}. The scores above are over all rows together."))
     if scores.model.classes:
         shown += [Text(), _classes_table(scores)]
     if scores.model.targets:
