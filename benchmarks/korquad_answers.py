@@ -33,9 +33,9 @@ def main() -> None:
     os.environ.update(QUIET)
     say_machine(__doc__.splitlines()[0])
     with tempfile.TemporaryDirectory() as work:
-        from strop.runs.decode import decode_run
         from strop.runs.fit import fit
-        from strop.runs.vote_answers import vote_on_answers
+        from strop.runs.several.vote_answers import vote_on_answers
+        from strop.runs.writing.decode import decode_run
 
         run = fit(recipe_of(asked.rows, quick=asked.quick), runs=asked.runs or Path(work))
         # The run knows how long all of its fit took, also where earlier processes began it.

@@ -206,7 +206,7 @@ def after_stages(run: Any) -> dict[str, float]:
 
 def compared(run: Any, other: Any) -> list[str]:
     """What tells the two runs apart, in words."""
-    from strop.runs.compare import compare_run_folders
+    from strop.runs.several.compare import compare_run_folders
 
     return compare_run_folders([run.folder.path, other.folder.path]).lines()
 

@@ -140,7 +140,7 @@ def fitted(name: str, folder: Path, *, quick: bool) -> Fitted:
 
 def votes(found: Mapping[str, Fitted]) -> dict[str, Any]:
     """Scores of every vote of the runs that read snippets; no model runs again."""
-    from strop.runs.ensemble import vote_run_folders
+    from strop.runs.several.ensemble import vote_run_folders
 
     paths = [found[name].run.folder.path for name in VOTERS]
     judged = vote_run_folders(paths, on_test=True).test
@@ -153,7 +153,7 @@ def votes(found: Mapping[str, Fitted]) -> dict[str, Any]:
 
 def show_differences(found: Mapping[str, Fitted]) -> None:
     """Print how each system differs from the report's, paired by row, corrected for the number of pairs."""
-    from strop.runs.compare import compare_run_folders
+    from strop.runs.several.compare import compare_run_folders
 
     for line in compare_run_folders([one.run.folder.path for one in found.values()], on_test=True).lines():
         if "report" in line:

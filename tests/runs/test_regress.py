@@ -19,11 +19,11 @@ from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.reporting.report import write_report
-from strop.runs.against import write_against
-from strop.runs.blend import blend_run_folders
-from strop.runs.compare import compare_run_folders
 from strop.runs.label import labelled_columns
-from strop.runs.saved_blend import SavedBlend
+from strop.runs.several.against import write_against
+from strop.runs.several.blend import blend_run_folders
+from strop.runs.several.compare import compare_run_folders
+from strop.runs.several.saved_blend import SavedBlend
 from strop.runs.treat import Treatments
 
 GOOD, BAD = ["python", "function", "loop", "error"], ["page", "link", "network", "cat"]

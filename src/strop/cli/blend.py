@@ -22,8 +22,8 @@ def blend(
     """Blend the out-of-fold predictions of runs, and show what that gains. No model is run."""
     from strop.cli.terminal import out
     from strop.reporting.terminal import scores_table
-    from strop.runs.blend import blend_run_folders
-    from strop.runs.saved_blend import must_not_hold_a_run
+    from strop.runs.several.blend import blend_run_folders
+    from strop.runs.several.saved_blend import must_not_hold_a_run
 
     if output is not None:
         must_not_hold_a_run(output)

@@ -15,7 +15,7 @@ def compare(
 ) -> None:
     """Compare runs row by row on the rows that none of their models was trained on. No model is run."""
     from strop.cli.terminal import out
-    from strop.runs.compare import compare_run_folders
+    from strop.runs.several.compare import compare_run_folders
 
     for line in compare_run_folders(runs, on_test=on_test).lines():
         out.print(line)

@@ -33,7 +33,7 @@ def decode(
     from strop.cli.progress import ProgressBars
     from strop.cli.terminal import out
     from strop.reporting.terminal import decodings_table
-    from strop.runs.decode import decode_run
+    from strop.runs.writing.decode import decode_run
 
     further = [decoding_of(text, "--also") for text in also or []]
     with ProgressBars() as bars:

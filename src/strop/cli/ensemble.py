@@ -49,7 +49,7 @@ def ensemble(
         return
     from strop.cli.terminal import out
     from strop.errors import Problem, RunError
-    from strop.runs.ensemble import vote_run_folders
+    from strop.runs.several.ensemble import vote_run_folders
 
     if decodings:
         must, do = "only the task 'answer' has decodings", "leave it out"
@@ -73,7 +73,7 @@ def _run_of(path: Path) -> Path:
 def _show_answers(runs: list[Path], how: str, output: Path | None, of: Mapping[str, bool]) -> None:
     from strop.cli.terminal import out
     from strop.errors import Problem, RunError
-    from strop.runs.vote_answers import ANSWER_HOWS, vote_on_answers
+    from strop.runs.several.vote_answers import ANSWER_HOWS, vote_on_answers
 
     asked = next((one for one in ANSWER_HOWS if one == how), None)
     if asked is None:

@@ -59,8 +59,8 @@ def predict(
     """
     from strop.cli.terminal import out
     from strop.data.write import table_must_be_writable, write_table
-    from strop.runs.saved_blend import holds_blend
-    from strop.runs.saved_ensemble import holds_ensemble
+    from strop.runs.several.saved_blend import holds_blend
+    from strop.runs.several.saved_ensemble import holds_ensemble
 
     table_must_be_writable(output)
     asking, kept = _Asking(server, served_model, decoding), None
@@ -151,7 +151,7 @@ def _server_of(recipe: "Recipe", asking: _Asking) -> "Server | None":
 
 def _columns_of_blend(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
     from strop.runs.run import Run
-    from strop.runs.saved_blend import SavedBlend
+    from strop.runs.several.saved_blend import SavedBlend
 
     blend = SavedBlend.load(folder)
     _must_not_overwrite(output, rows, *(Path(Run(path).recipe.data.path) for path in blend.paths.values()))
@@ -163,7 +163,7 @@ def _columns_of_blend(folder: Path, rows: Path, output: Path, encoding: str | No
 
 
 def _columns_of_ensemble(folder: Path, rows: Path, output: Path, encoding: str | None) -> tuple[Columns, list[str]]:
-    from strop.runs.saved_answer_ensemble import load_ensemble
+    from strop.runs.several.saved_answer_ensemble import load_ensemble
 
     ensemble = load_ensemble(folder)
     _must_not_overwrite(output, rows, *(Path(run.recipe.data.path) for run in ensemble.runs.values()))

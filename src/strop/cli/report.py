@@ -22,7 +22,7 @@ def report(
     folder = RunFolder(run)
     folder.must_be_a_run()
     if against:
-        from strop.runs.against import write_against
+        from strop.runs.several.against import write_against
 
         write_against(run, against)
     from strop.reporting.card import write_card

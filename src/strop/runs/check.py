@@ -23,9 +23,9 @@ from strop.records.ledger import Entry
 from strop.records.split import Split
 from strop.runs.gather_evidence import documents_at_hand, evidence_at_hand
 from strop.runs.prepare import audit_rows
-from strop.runs.prepare_answers import prompts_of
 from strop.runs.tokenize import tokenize
 from strop.runs.trainable import must_be_trainable
+from strop.runs.writing.prepare import prompts_of
 from strop.text.prompts import Prompted
 from strop.text.tokenizer import TextTokenizer
 from strop.text.windows import check_length

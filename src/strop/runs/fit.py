@@ -19,11 +19,11 @@ from strop.records.run_folder import RunFolder
 from strop.records.split import Split
 from strop.runs.judge import judge_open_rows
 from strop.runs.prepare import Prepared, claim_folder, prepare
-from strop.runs.prepare_answers import PreparedAnswers, prepare_answers
 from strop.runs.run import Run
 from strop.runs.trackers import Trackers
 from strop.runs.trainable import must_be_trainable
 from strop.runs.treat import treat_predictions
+from strop.runs.writing.prepare import PreparedAnswers, prepare_answers
 from strop.training.watch import Watcher, Watchers
 
 LIBRARIES = ("strop", "torch", "transformers", "accelerate", "peft", "bitsandbytes", "scikit-learn", "numpy", "pyarrow")
@@ -119,7 +119,7 @@ def _train_and_predict(
     from strop.runs.train import checkpoint_note
 
     # Both have the same stations, by the same names.
-    stations: Any = import_module("strop.runs.train_answers" if recipe.writes else "strop.runs.train")
+    stations: Any = import_module("strop.runs.writing.train" if recipe.writes else "strop.runs.train")
     accelerator = make_accelerator(recipe.model.precision, trackers=recipe.report_to, folder=folder.path / "trackers")
     folder.update_about(versions=_versions(), hardware=_hardware(accelerator.device.type))
     with Trackers.of(recipe, accelerator) as trackers:

@@ -14,9 +14,9 @@ from strop.records.answers import Answers
 from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.runs.run import Run
-from strop.runs.saved_answer_ensemble import SavedAnswerEnsemble
-from strop.runs.saved_blend import SavedBlend
-from strop.runs.saved_ensemble import SavedEnsemble
+from strop.runs.several.saved_answer_ensemble import SavedAnswerEnsemble
+from strop.runs.several.saved_blend import SavedBlend
+from strop.runs.several.saved_ensemble import SavedEnsemble
 from strop.runs.treat import Treatments
 
 

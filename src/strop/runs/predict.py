@@ -80,7 +80,7 @@ def _outputs_of_new(
     recipe = trained.recipe
     tokenizer = TextTokenizer.from_folder(trained.folder, trust_remote_code=recipe.model.trust_remote_code)
     if recipe.writes:
-        from strop.runs.predict_answers import label_outputs_of
+        from strop.runs.writing.predict import label_outputs_of
 
         return label_outputs_of(trained, tokenizer, rows, accelerator, rows_done)
     of_rows = None

@@ -146,8 +146,8 @@ class Run:
             MachineError: A server did not answer every row.
         """
         from strop.inference.cleaning import clean_answers
-        from strop.runs.ask import unsaid
-        from strop.runs.predict_answers import answer_rows, answer_rows_by_server
+        from strop.runs.writing.ask import unsaid
+        from strop.runs.writing.predict import answer_rows, answer_rows_by_server
 
         must_be_finished(self.folder)
         if server is not None and kept is not None:

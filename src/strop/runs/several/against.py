@@ -8,8 +8,8 @@ from strop.recipe.load import differing_keys
 from strop.records.files import write_json
 from strop.records.run_folder import RunFolder
 from strop.records.scores import Against, Difference
-from strop.runs.compare import compare_run_folders
 from strop.runs.run import Run
+from strop.runs.several.compare import compare_run_folders
 
 # Entries that say nothing of what was learnt; whether the data differ is told by their digests.
 NO_CHANGE = ("name:", "report_to", "data.path:", "evaluation.")

@@ -18,8 +18,9 @@ from strop.records.dataset import Dataset
 from strop.records.files import write_json
 from strop.records.scores import Scores
 from strop.records.split import Split
-from strop.runs.answer_voters import AnswerVoter, answer_voters, open_answers, sealed_answers
-from strop.runs.ensemble import (
+from strop.runs.judge import CHOSE_CHECKPOINT, accepted_of, answering_of
+from strop.runs.several.answer_voters import AnswerVoter, answer_voters, open_answers, sealed_answers
+from strop.runs.several.ensemble import (
     BEST_CHOSEN_HERE,
     FOLDS_VOTE_ON_TEST,
     NAMED_CHECKPOINTS,
@@ -28,12 +29,11 @@ from strop.runs.ensemble import (
     votes_as_json,
     votes_in_words,
 )
-from strop.runs.judge import CHOSE_CHECKPOINT, accepted_of, answering_of
-from strop.runs.named_voters import named_voters
-from strop.runs.saved_answer_ensemble import answer_voters_as_json
-from strop.runs.saved_ensemble import FILE
-from strop.runs.together import must_be_opened, write_look
-from strop.runs.voters import must_be_divisible
+from strop.runs.several.named_voters import named_voters
+from strop.runs.several.saved_answer_ensemble import answer_voters_as_json
+from strop.runs.several.saved_ensemble import FILE
+from strop.runs.several.together import must_be_opened, write_look
+from strop.runs.several.voters import must_be_divisible
 
 ANSWER_HOWS: tuple[AnswerHow, ...] = get_args(AnswerHow)
 

@@ -29,10 +29,10 @@ from strop.records.predictions import Predictions
 from strop.records.scores import Difference, Scores
 from strop.reporting.sentences import difference_text, metric_name, part_name, score_text
 from strop.runs.judge import CHOSE_CHECKPOINT
-from strop.runs.named_voters import Voter, named_voters
-from strop.runs.saved_ensemble import FILE, voters_as_json
-from strop.runs.together import must_be_opened, write_look
-from strop.runs.voters import Ballots, must_be_divisible, open_ballots, sealed_ballots
+from strop.runs.several.named_voters import Voter, named_voters
+from strop.runs.several.saved_ensemble import FILE, voters_as_json
+from strop.runs.several.together import must_be_opened, write_look
+from strop.runs.several.voters import Ballots, must_be_divisible, open_ballots, sealed_ballots
 
 How = Literal["soft", "calibrated", "hard", "weighted"]
 HOWS: tuple[How, ...] = get_args(How)

@@ -24,8 +24,8 @@ from strop.records.dataset import Dataset, Strings
 from strop.records.predictions import Predictions
 from strop.records.split import Split
 from strop.runs.judge import must_be_finished
-from strop.runs.named_voters import Voter
 from strop.runs.run import Run
+from strop.runs.several.named_voters import Voter
 
 Outputs = TypeVar("Outputs", Predictions, Answers)
 

@@ -11,7 +11,7 @@ import strop
 from strop.errors import RecipeError
 from strop.recipe.load import resolve
 from strop.records.predictions import Predictions
-from strop.runs.prepare_answers import few_shot_prompts, prepare_answers, with_few_shot_prior
+from strop.runs.writing.prepare import few_shot_prompts, prepare_answers, with_few_shot_prior
 from strop.training.watch import Watchers
 
 WORDS = {"r": "red", "b": "blue", "g": "green"}

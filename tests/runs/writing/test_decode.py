@@ -16,7 +16,7 @@ from strop.recipe.answer import Decoding
 from strop.records.answers import Answers
 from strop.records.files import read_json
 from strop.records.run_folder import RunFolder
-from strop.runs.decode import decode_run
+from strop.runs.writing.decode import decode_run
 from strop.training.watch import Watchers
 
 COLOURS = ("red", "blue", "green")

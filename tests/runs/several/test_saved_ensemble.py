@@ -13,8 +13,8 @@ from strop.data.read import read_new_rows
 from strop.ensembling.vote import hard_vote, soft_vote
 from strop.errors import RunError
 from strop.records.predictions import Predictions
-from strop.runs.ensemble import vote_run_folders
-from strop.runs.saved_ensemble import SavedEnsemble, holds_ensemble
+from strop.runs.several.ensemble import vote_run_folders
+from strop.runs.several.saved_ensemble import SavedEnsemble, holds_ensemble
 
 NEW = "text\npython error in a loop\nthe cat sat on a page\n"
 

@@ -21,11 +21,11 @@ from strop.records.ledger import Entry
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Fold
-from strop.runs.ask import in_order_of, noted_in
 from strop.runs.judge import answering_of, load_outputs
-from strop.runs.prepare_answers import PreparedAnswers, few_shot_prompts, with_few_shot_prior
-from strop.runs.replies import Outputs, Replies, replies_of
 from strop.runs.train import fold_predictions, fold_seed, stage_name, unseen_predictions
+from strop.runs.writing.ask import in_order_of, noted_in
+from strop.runs.writing.prepare import PreparedAnswers, few_shot_prompts, with_few_shot_prior
+from strop.runs.writing.replies import Outputs, Replies, replies_of
 from strop.tasks.task import BaselineRows
 from strop.training.feed import Feed
 from strop.training.objectives.complete import CompletionFeed

@@ -12,10 +12,10 @@ from strop.recipe.answer import Decoding
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.records.files import read_json
-from strop.runs.answer_voters import AnswerVoter
-from strop.runs.ask import Note, unsaid
 from strop.runs.run import Run
-from strop.runs.saved_ensemble import FILE, SavedEnsemble, digest_of, saved_voters
+from strop.runs.several.answer_voters import AnswerVoter
+from strop.runs.several.saved_ensemble import FILE, SavedEnsemble, digest_of, saved_voters
+from strop.runs.writing.ask import Note, unsaid
 
 _NEEDED = {"task", "how", "weights", "voters", "votes_by_fold"}
 
@@ -134,7 +134,7 @@ def _written(
     run = voters[0].run
     from strop.models.precision import make_accelerator
     from strop.models.trained import load_trained
-    from strop.runs.predict_answers import answers_of_model
+    from strop.runs.writing.predict import answers_of_model
 
     written: dict[tuple[str, str], Answers] = {}
     for fold in dict.fromkeys(fold for voter in voters for fold in voter.folds()):

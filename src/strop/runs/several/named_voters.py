@@ -8,7 +8,7 @@ from strop.errors import Problem, RunError, did_you_mean
 from strop.records.predictions import Predictions
 from strop.records.split import Split
 from strop.runs.run import Run
-from strop.runs.together import named_runs
+from strop.runs.several.together import named_runs
 
 
 @dataclass(frozen=True)

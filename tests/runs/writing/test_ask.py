@@ -21,7 +21,7 @@ from strop.recipe.answer import Decoding, Server
 from strop.recipe.load import dump_recipe, resolve
 from strop.recipe.sections import Adapter
 from strop.runs.label import labelled_columns
-from strop.runs.train_answers import _on_serving
+from strop.runs.writing.train import _on_serving
 from strop.testing.answer_server import AnswerServer, Request, choices, echo
 from strop.testing.literature_server import Reply
 

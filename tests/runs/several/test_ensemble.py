@@ -14,7 +14,7 @@ from strop.ensembling.vote import hard_vote, soft_vote
 from strop.errors import RunError
 from strop.records.predictions import Predictions
 from strop.records.scores import Scores
-from strop.runs.ensemble import HOWS, vote_run_folders
+from strop.runs.several.ensemble import HOWS, vote_run_folders
 
 FAST = {"stages": [{"epochs": 2, "learning_rate": 5e-3, "batch_size": 8}], "evaluation__baselines": ["majority"]}
 

@@ -20,8 +20,8 @@ from strop.records.files import read_json
 from strop.records.predictions import Predictions
 from strop.records.split import Fold, Split
 from strop.runs.judge import must_be_finished
-from strop.runs.named_voters import Voter
 from strop.runs.run import Run
+from strop.runs.several.named_voters import Voter
 
 FILE = "ensemble.json"
 VOTE_AGAIN = "vote again: `strop ensemble RUN RUN... -o`"

@@ -25,12 +25,12 @@ from strop.reporting.card import write_card
 from strop.reporting.material import DECODINGS
 from strop.reporting.report import write_report
 from strop.reporting.sentences import counted, difference_text, metric_name, p_of
-from strop.runs.ask import Asker, concatenated, in_order_of, noted_in
 from strop.runs.judge import CHANGING, accepted_of, answering_of, judge_open_rows, must_be_finished
-from strop.runs.prepare_answers import PreparedAnswers, prepare_answers
 from strop.runs.run import Run
 from strop.runs.train import fold_predictions
-from strop.runs.train_answers import ask_baselines, by_decoding, gather_predictions, parts_of
+from strop.runs.writing.ask import Asker, concatenated, in_order_of, noted_in
+from strop.runs.writing.prepare import PreparedAnswers, prepare_answers
+from strop.runs.writing.train import ask_baselines, by_decoding, gather_predictions, parts_of
 from strop.training.watch import Watcher, Watchers
 
 # In run.json, the decodings that were ever compared: forgetting one would make the p-values of the others too small.

@@ -15,11 +15,11 @@ from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.records.split import Split
-from strop.runs.ask import concatenated
 from strop.runs.judge import SEALED, answering_of, must_be_finished
-from strop.runs.named_voters import Voter
 from strop.runs.run import Run
-from strop.runs.voters import checkpoint_files, on_shared_rows
+from strop.runs.several.named_voters import Voter
+from strop.runs.several.voters import checkpoint_files, on_shared_rows
+from strop.runs.writing.ask import concatenated
 
 OF_DECODING, SEALED_OF_DECODING = "held-out.arrow", "test.sealed.arrow"
 

@@ -15,9 +15,9 @@ from strop.inference.cleaning import clean_answers
 from strop.recipe.answer import Cleaning
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
-from strop.runs.decode import decode_run
 from strop.runs.label import labelled_columns
-from strop.runs.vote_answers import vote_on_answers
+from strop.runs.several.vote_answers import vote_on_answers
+from strop.runs.writing.decode import decode_run
 
 CLEANING = Cleaning(first_line=True, strip=".")
 COLOURS = ("red", "blue", "green")

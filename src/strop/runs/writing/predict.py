@@ -22,10 +22,10 @@ from strop.records.dataset import Dataset
 from strop.records.files import read_json
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
-from strop.runs.ask import Asker, Note, unsaid
 from strop.runs.judge import answering_of
-from strop.runs.prepare_answers import label_words
-from strop.runs.replies import label_logits
+from strop.runs.writing.ask import Asker, Note, unsaid
+from strop.runs.writing.prepare import label_words
+from strop.runs.writing.replies import label_logits
 from strop.text.prompts import Prompted, make_completions
 from strop.text.tokenizer import TextTokenizer
 

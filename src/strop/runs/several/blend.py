@@ -23,8 +23,8 @@ from strop.reporting.judged import judged_baselines, judged_treatments, judgemen
 from strop.reporting.sentences import difference_text, metric_name, p_of, score_text, treatment_name
 from strop.runs.judge import CHOSE_CHECKPOINT, FOLDS_AVERAGED, OPEN, SEALED, must_be_finished
 from strop.runs.run import Run
-from strop.runs.saved_blend import must_not_hold_a_run, save_members
-from strop.runs.together import must_be_opened, named_runs, write_look
+from strop.runs.several.saved_blend import must_not_hold_a_run, save_members
+from strop.runs.several.together import must_be_opened, named_runs, write_look
 from strop.runs.treat import Treatments, fit_treatments, snapped
 
 Floats = NDArray[np.float64]

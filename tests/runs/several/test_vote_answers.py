@@ -17,9 +17,9 @@ from strop.errors import RecipeError, RunError
 from strop.inference.cleaning import clean_answers
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
-from strop.runs.decode import decode_run
-from strop.runs.saved_answer_ensemble import SavedAnswerEnsemble, load_ensemble
-from strop.runs.vote_answers import ANSWER_HOWS, vote_on_answers
+from strop.runs.several.saved_answer_ensemble import SavedAnswerEnsemble, load_ensemble
+from strop.runs.several.vote_answers import ANSWER_HOWS, vote_on_answers
+from strop.runs.writing.decode import decode_run
 
 COLOURS = ("red", "blue", "green")
 ASKED = ("which colour", "what is it")

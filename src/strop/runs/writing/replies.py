@@ -24,9 +24,9 @@ from strop.records.answers import Answers
 from strop.records.completions import Completions, TokenIds
 from strop.records.dataset import strings
 from strop.records.predictions import Predictions
-from strop.runs.ask import Asker, Note, concatenated
 from strop.runs.judge import accepted_of, answering_of
-from strop.runs.prepare_answers import LabelWords, PreparedAnswers
+from strop.runs.writing.ask import Asker, Note, concatenated
+from strop.runs.writing.prepare import LabelWords, PreparedAnswers
 from strop.tasks.task import Task
 
 Done = Callable[[int, int], None]

@@ -15,7 +15,7 @@ from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
 from strop.runs.judge import load_outputs, must_be_finished
 from strop.runs.run import Run
-from strop.runs.together import must_be_opened, named_runs, write_look
+from strop.runs.several.together import must_be_opened, named_runs, write_look
 
 
 def compare_run_folders(paths: Sequence[Path], *, on_test: bool = False) -> Comparison:
