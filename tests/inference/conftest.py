@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 
 from strop.models.network import Network
 from strop.records.completions import Completions
@@ -58,6 +58,14 @@ def network(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Network:
     """A tiny causal model in float32; of gemma3 one layer looks back 16 tokens."""
     architecture: Architecture = request.param
     return _load_network(make_tiny_causal(tmp_path_factory.mktemp("tiny") / architecture, architecture))
+
+
+@pytest.fixture
+def network_without_cache() -> Network:
+    """A tiny causal model that keeps a state in place of keys and values."""
+    torch.manual_seed(0)
+    config = MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=0)
+    return Network(MambaForCausalLM(config), None, "native", ())
 
 
 @pytest.fixture

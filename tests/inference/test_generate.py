@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, MambaConfig, MambaForCausalLM
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from strop.inference import prompt_cache
 from strop.inference.generate import generate
@@ -211,10 +211,10 @@ def test_adapters_write_too(tmp_path: Path, completions: Completions) -> None:
 
 
 @pytest.mark.parametrize("decoding", [Decoding(), Decoding(method="beams", n_beams=2)])
-def test_a_model_without_keys_and_values_reads_prompts_whole(decoding: Decoding, draw_prompts: DrawPrompts) -> None:
-    torch.manual_seed(0)
-    config = MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=PAD)
-    network = Network(MambaForCausalLM(config), None, "native", ())
+def test_a_model_without_keys_and_values_reads_prompts_whole(
+    decoding: Decoding, network_without_cache: Network, draw_prompts: DrawPrompts
+) -> None:
+    network = network_without_cache
     prompts = draw_prompts([(20, [4, 4]), (9, [3, 3])], [8])
     found = write(network, prompts, decoding)
     settings = {"num_beams": decoding.n_beams or 1, "do_sample": False}

@@ -68,6 +68,21 @@ def test_scores_behind_what_all_prompts_begin_with(network: Network, draw_prompt
     np.testing.assert_allclose(found_PK, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_model_without_keys_and_values_reads_prompts_whole_and_says_so(
+    network_without_cache: Network, draw_prompts: Callable[..., Completions]
+) -> None:
+    prompts = draw_prompts([(20, [4, 4])], [8])
+    labels = [ids(7, 8), ids(200)]
+    told: list[str] = []
+    found_PK = candidate_log_likelihoods(
+        network_without_cache, prompts, [labels] * 3, make_accelerator("float32"), note=told.append
+    )
+    expected = [[alone(network_without_cache, prompt, label) for label in labels] for prompt in prompts.prompts]
+    np.testing.assert_allclose(found_PK, expected, rtol=1e-4, atol=1e-4)
+    (words,) = told
+    assert words.startswith("a model of the family 'mamba' reads every prompt from its first token on: ")
+
+
 def test_probabilities_of_all_tokens_sum_to_one(network: Network, completions: Completions) -> None:
     every = [ids(token) for token in range(network.transformer.config.vocab_size)]
     one = completions.take(np.asarray([0]))

@@ -49,6 +49,11 @@ def test_a_run_leaves_everything_the_plan_names(finished_run: strop.Run) -> None
     assert not (path / "scores" / "test.json").exists()
     about = json.loads((path / "run.json").read_text())
     assert about["state"] == "finished"
+    # Report and card are written before: they show when the run ended, and not that it is running.
+    for name in ("report.html", "README.md"):
+        text = (path / name).read_text(encoding="utf-8")
+        assert "Ended" in text
+        assert "running" not in text
     assert set(about["seconds"]) == {"prepare", "train", "predict", "baselines", "score"}
     assert about["versions"]["torch"]
 

@@ -53,6 +53,7 @@ def candidate_log_likelihoods(
     accelerator: Accelerator,
     *,
     done: Callable[[int, int], None] | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> NDArray[np.float32]:
     """Log-probability of every candidate's tokens together behind its prompt, shape (P, K); 0 is certain.
 
@@ -63,6 +64,7 @@ def candidate_log_likelihoods(
             count; a prompt with fewer than K has NaN for the others.
         accelerator: Device and precision.
         done: Told how many of how many prompts are done.
+        note: Told why prompts share nothing with a model that reads each of them whole.
 
     Raises:
         ValueError: A prompt has no candidates, or a candidate has no tokens.
@@ -77,7 +79,10 @@ def candidate_log_likelihoods(
     found_PK = np.full((completions.n_prompts, n_candidates), np.nan, dtype=np.float32)
     n_done = 0
     with ready_to_write(network, accelerator) as model:
-        in_branches = takes_branches(model) and not why_read_whole(model)
+        why_whole = why_read_whole(model)
+        if why_whole and note is not None:
+            note(why_whole)
+        in_branches = takes_branches(model) and not why_whole
         score = _score_by_context if in_branches else _score_by_prompt
         for prompts, scores in score(model, completions, candidates_by_prompt, accelerator.device):
             for at, scores_K in zip(prompts, scores, strict=True):

@@ -34,7 +34,8 @@ def making_facts(material: Material) -> list[Fact]:
     for term, key in (("Started", "started"), ("Ended", "ended")):
         if about.get(key):
             facts.append(Fact(term, moment(str(about[key]))))
-    if about.get("state"):
+    # The report is written just before the run is said to be finished: an end says it.
+    if about.get("state") and not about.get("ended"):
         facts.append(Fact("State", str(about["state"])))
     facts.append(Fact("Seed", str(material.recipe.seed)))
     return facts + [Fact(name, str(version)) for name, version in dict(about.get("versions") or {}).items()]

@@ -89,6 +89,7 @@ def _run_stations(recipe: Recipe, folder: RunFolder, watcher: Watcher) -> None:
     folder.update_about(
         name=recipe.name,
         state="running",
+        ended=None,
         started=about.get("started") or datetime.now(UTC).isoformat(timespec="seconds"),
         seed=recipe.seed,
     )

@@ -120,6 +120,7 @@ class LabelReplies:
     accelerator: Accelerator
     task: Task
     words: LabelWords
+    note: Note
 
     @property
     def higher_is_better(self) -> bool:
@@ -141,7 +142,7 @@ class LabelReplies:
         return Predictions(
             ids=completions.ids,
             labels=self.task.names,
-            outputs_RL=label_logits(network, completions, self.words, self.accelerator, done),
+            outputs_RL=label_logits(network, completions, self.words, self.accelerator, done, self.note),
             part=strings([part] * n_rows),
             seen_R=np.zeros(n_rows, dtype=np.bool_),
             fold_R=np.full(n_rows, -1 if fold is None else fold, dtype=np.int64),
@@ -171,6 +172,7 @@ def label_logits(
     words: LabelWords,
     accelerator: Accelerator,
     done: Done | None = None,
+    note: Note | None = None,
 ) -> NDArray[np.float32]:
     """Logits of labels, shape (R, L): the log-likelihood of their words, the mean over a row's prompts.
 
@@ -183,10 +185,11 @@ def label_logits(
         words: The labels' words as tokens.
         accelerator: Device and precision.
         done: Told how many of how many prompts are done.
+        note: Told what a reader should know about how the prompts were read.
     """
-    logits_PL = _log_likelihoods(network, completions, words.token_ids, accelerator, done)
+    logits_PL = _log_likelihoods(network, completions, words.token_ids, accelerator, done, note)
     if words.blank is not None:
-        logits_PL = logits_PL - _log_likelihoods(network, words.blank, words.token_ids, accelerator, None)
+        logits_PL = logits_PL - _log_likelihoods(network, words.blank, words.token_ids, accelerator)
     sum_RL = np.zeros((completions.n_rows, logits_PL.shape[1]))
     np.add.at(sum_RL, completions.row_P, logits_PL)
     n_prompts_R = np.bincount(completions.row_P, minlength=completions.n_rows)
@@ -198,14 +201,15 @@ def _log_likelihoods(
     completions: Completions,
     token_ids: Sequence[TokenIds],
     accelerator: Accelerator,
-    done: Done | None,
+    done: Done | None = None,
+    note: Note | None = None,
 ) -> NDArray[np.float32]:
     candidates = [list(token_ids)] * completions.n_prompts
-    return candidate_log_likelihoods(network, completions, candidates, accelerator, done=done)
+    return candidate_log_likelihoods(network, completions, candidates, accelerator, done=done, note=note)
 
 
 def replies_of(recipe: Recipe, prepared: PreparedAnswers, accelerator: Accelerator, note: Note) -> Replies:
     """What the recipe's task asks a model that writes for; `note` is told what a reader should know."""
     if prepared.task is not None and prepared.words is not None:
-        return LabelReplies(recipe, prepared, accelerator, prepared.task, prepared.words)
+        return LabelReplies(recipe, prepared, accelerator, prepared.task, prepared.words, note)
     return AnswerReplies(recipe, prepared, accelerator, note)
