@@ -73,6 +73,39 @@ def test_csv_holds_lists_as_json_or_as_text(tmp_path):
     ]
 
 
+def csv_of(tmp_path, *cells):
+    path = tmp_path / "python.csv"
+    write_table(
+        path, {"context": [f"c{at}" for at in range(len(cells))], "question": ["q"] * len(cells), "answers": cells}
+    )
+    return path
+
+
+def test_lists_that_python_wrote_into_a_csv_are_read_and_said(tmp_path):
+    path = csv_of(
+        tmp_path, "['기차', '열차']", '["it\'s", None]', "{'text': ['a'], 'answer_start': [3]}", "서울", '["a"]'
+    )
+    read = read_dataset(data_of(path))
+    assert read.dataset.answers.tolist() == [("기차", "열차"), ("it's",), ("a",), ("서울",), ("a",)]
+    what = "Lists in 'answers' that Python wrote were read as lists"
+    assert [(entry.kind, entry.n_rows) for entry in read.entries if entry.what == what] == [("repaired", 3)]
+
+
+def test_cells_that_begin_like_lists_and_are_none_are_refused(tmp_path):
+    path = csv_of(
+        tmp_path, "{'text': array(['a'], dtype=object)}", '["oops', "['a', open('x')]", "[1989]", "[oops", "fine"
+    )
+    with pytest.raises(DataError) as error:
+        read_dataset(data_of(path))
+    (problem,) = error.value.problems
+    assert problem.must == "answers must be one text, a list of texts, or SQuAD's objects with a text"
+    assert all(word in problem.came for word in ('["oops', "array", "open"))
+    assert not any(word in problem.came for word in ("1989", "[oops", "fine"))
+    assert problem.do == (
+        'write for example Seoul, or as JSON ["Seoul", "the city of Seoul"], and [] where there is none'
+    )
+
+
 def test_parquet_and_folders_of_datasets_hold_lists_of_objects(tmp_path):
     columns = {
         "context": ["c0", "c1", "c2"],

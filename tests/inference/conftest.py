@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
+from transformers import AutoModelForCausalLM, MambaConfig, OpenAIGPTConfig, RecurrentGemmaConfig
 
 from strop.models.network import Network
 from strop.records.completions import Completions
@@ -60,12 +60,25 @@ def network(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Network:
     return _load_network(make_tiny_causal(tmp_path_factory.mktemp("tiny") / architecture, architecture))
 
 
-@pytest.fixture
-def network_without_cache() -> Network:
-    """A tiny causal model that keeps a state in place of keys and values."""
+@pytest.fixture(params=["mamba", "recurrent_gemma", "openai-gpt"])
+def network_without_cache(request: Any) -> Network:
+    """A tiny causal model that keeps a state in place of keys and values, which may take in padding, or nothing."""
     torch.manual_seed(0)
-    config = MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=0)
-    return Network(MambaForCausalLM(config), None, "native", ())
+    configs = {
+        "mamba": MambaConfig(vocab_size=512, hidden_size=32, num_hidden_layers=2, state_size=4, pad_token_id=0),
+        "recurrent_gemma": RecurrentGemmaConfig(
+            vocab_size=512,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            lru_width=32,
+            attention_window_size=16,
+            pad_token_id=0,
+        ),
+        "openai-gpt": OpenAIGPTConfig(vocab_size=512, n_positions=64, n_embd=32, n_layer=2, n_head=2),
+    }
+    return Network(AutoModelForCausalLM.from_config(configs[request.param]), None, "native", ())
 
 
 @pytest.fixture

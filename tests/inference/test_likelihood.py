@@ -8,7 +8,7 @@ import torch
 
 from strop.inference import branches as branch_scores
 from strop.inference import likelihood, prompt_cache
-from strop.inference.branches import takes_branches
+from strop.inference.branches import why_no_branches
 from strop.inference.likelihood import candidate_log_likelihoods
 from strop.models.network import Network
 from strop.models.precision import make_accelerator
@@ -42,16 +42,27 @@ def test_scores_are_those_of_each_candidate_alone(
     monkeypatch.setattr(likelihood, "BRANCH_TOKENS", branch_tokens)
     for module in (likelihood, branch_scores):
         monkeypatch.setattr(module, "LOGITS_AT_ONCE", logits_at_once)
-    assert takes_branches(network.transformer)
+    assert why_no_branches(network.transformer) == ""
     if not branches:
         monkeypatch.setattr(branch_scores, "BRANCHING_ATTENTION", ())
     # The second goes on where the first ends, the third leaves it half-way, the last is longer than a window of 16.
     several = [ids(7, 8), ids(7, 8, 9), ids(7, 5, 3), ids(200), ids(*range(50, 75))]
     given = [several[: 2 + at % 4] for at in range(completions.n_prompts)]
     told: list[tuple[int, int]] = []
+    said: list[str] = []
     found_PK = candidate_log_likelihoods(
-        network, completions, given, make_accelerator("float32"), done=lambda done, of: told.append((done, of))
+        network,
+        completions,
+        given,
+        make_accelerator("float32"),
+        done=lambda done, of: told.append((done, of)),
+        note=said.append,
     )
+    family = network.transformer.config.model_type
+    words = (
+        f"a model of the family '{family}' scores every candidate from a copy of its prompt: its attention (sdpa) takes"
+    )
+    assert said == ([] if branches else [f"{words} takes no mask of one's own"])
     assert found_PK.shape == (completions.n_prompts, 5)
     for prompt, own, found_K in zip(completions.prompts, given, found_PK, strict=True):
         expected = [alone(network, prompt, candidate) for candidate in own]
@@ -71,7 +82,7 @@ def test_scores_behind_what_all_prompts_begin_with(network: Network, draw_prompt
 def test_a_model_without_keys_and_values_reads_prompts_whole_and_says_so(
     network_without_cache: Network, draw_prompts: Callable[..., Completions]
 ) -> None:
-    prompts = draw_prompts([(20, [4, 4])], [8])
+    prompts = draw_prompts([(20, [4, 3])], [8])
     labels = [ids(7, 8), ids(200)]
     told: list[str] = []
     found_PK = candidate_log_likelihoods(
@@ -80,7 +91,8 @@ def test_a_model_without_keys_and_values_reads_prompts_whole_and_says_so(
     expected = [[alone(network_without_cache, prompt, label) for label in labels] for prompt in prompts.prompts]
     np.testing.assert_allclose(found_PK, expected, rtol=1e-4, atol=1e-4)
     (words,) = told
-    assert words.startswith("a model of the family 'mamba' reads every prompt from its first token on: ")
+    family = network_without_cache.transformer.config.model_type
+    assert words.startswith(f"a model of the family '{family}' reads every prompt from its first token on: ")
 
 
 def test_probabilities_of_all_tokens_sum_to_one(network: Network, completions: Completions) -> None:

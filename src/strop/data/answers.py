@@ -1,6 +1,8 @@
 """Read what may be answered to every row, and account for rows whose answer is missing, double or out of place."""
 
+import ast
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +43,10 @@ class ReadAnswers:
         return np.array([not row for row in self.accepted], dtype=np.bool_) & ~self.is_impossible
 
 
+# A list of texts, or an object with names: no answer in words begins so.
+_BEGINS_WRITTEN = re.compile(r"""\s*(\[\s*['"{]|\{\s*['"])""")
+
+
 class _BadShapeError(Exception):
     """A value that is no answer."""
 
@@ -77,13 +83,14 @@ def _read_answers(findings: Findings, column: str, *, normalize: bool) -> ReadAn
     """One text, a list of texts, or SQuAD's objects a row; shapes that are none are problems, all named at once."""
     table = findings.table
     values = [without_arrays(value) for value in table.columns[column]]
-    if table.holds_strings_only:
-        values = [_unwritten(value) for value in values]
-    accepted, wrong, repaired = [], [], []
+    accepted, wrong, repaired, of_python = [], [], [], []
     for row, value in enumerate(values):
         found: list[str] = []
         try:
-            found = [] if is_null(value) else _texts(value)
+            if table.holds_strings_only and isinstance(value, str):
+                values[row], is_of_python = _unwritten(value)
+                of_python += [row] if is_of_python else []
+            found = [] if is_null(values[row]) else _texts(values[row])
         except _BadShapeError as error:
             wrong.append((row, error.value))
         if normalize and any(has_control_characters(text) for text in found):
@@ -92,8 +99,10 @@ def _read_answers(findings: Findings, column: str, *, normalize: bool) -> ReadAn
         accepted.append(tuple(dict.fromkeys(text for text in cleaned if text.strip())))
     if wrong:
         must = "answers must be one text, a list of texts, or SQuAD's objects with a text"
-        do = "write for example 'Seoul' or ['Seoul', 'the city of Seoul'], and [] where there is none"
+        do = 'write for example Seoul, or as JSON ["Seoul", "the city of Seoul"], and [] where there is none'
         findings.refuse(column, must, table.values_in_places(wrong), do)
+    if of_python:
+        findings.say("repaired", f"Lists in '{column}' that Python wrote were read as lists", of_python, **ABOUT_LABELS)
     if repaired:
         findings.say("cleaned", f"Control characters were removed from answers in '{column}'", repaired)
     answers = ReadAnswers(column, tuples(accepted), _impossible(findings, values))
@@ -118,17 +127,33 @@ def _texts(value: Any) -> list[str]:
     return texts
 
 
-def _unwritten(cell: Any) -> Any:
-    """A list of texts, or an object of SQuAD, that a format without types could only hold as JSON."""
-    if not isinstance(cell, str) or cell.lstrip()[:1] not in ("[", "{"):
-        return cell
+def _unwritten(cell: str) -> tuple[Any, bool]:
+    """A list of texts, or an object of SQuAD, that a format without types could only hold as JSON or as Python's words.
+
+    Returns:
+        What the cell holds, and whether Python wrote it (as pandas does with a column of lists).
+
+    Raises:
+        _BadShapeError: The cell begins like a list of texts or an object, and can be read as neither.
+    """
+    if cell.lstrip()[:1] not in ("[", "{"):
+        return cell, False
+    is_of_python = False
     try:
         content = json.loads(cell)
     except (ValueError, RecursionError):
-        return cell  # an answer that begins with a bracket
-    # So is a year in brackets, "[1989]": only texts and objects were written as JSON.
-    is_written = "text" in content if isinstance(content, dict) else all(isinstance(one, str | dict) for one in content)
-    return content if is_written else cell
+        if not _BEGINS_WRITTEN.match(cell):
+            return cell, False  # an answer that begins with a bracket
+        try:
+            content, is_of_python = ast.literal_eval(cell.strip()), True
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            raise _BadShapeError(cell) from None
+    # So is a year in brackets, "[1989]": only texts and objects were written.
+    if isinstance(content, dict):
+        is_written = "text" in content
+    else:
+        is_written = not content or any(isinstance(one, str | dict) for one in content)
+    return (content, is_of_python) if is_written else (cell, False)
 
 
 def _impossible(findings: Findings, values: list[Any]) -> Mask:

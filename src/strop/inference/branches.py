@@ -131,12 +131,23 @@ class Layout:
         return np.column_stack([np.full(len(place_Q), row), column_Q, token_Q, first_candidate + candidate_Q])
 
 
-def takes_branches(model: Any) -> bool:
-    """Whether a model's attention takes a mask of one's own, and its positions are given rather than counted."""
+def why_no_branches(model: Any) -> str:
+    """Why candidates cannot be branches behind a prompt; "" where a mask of one's own keeps them apart.
+
+    Args:
+        model: A causal model of transformers.
+    """
     config = model.config.get_text_config(decoder=True)
-    is_masked = config._attn_implementation in BRANCHING_ATTENTION and set(layer_kinds(config)) <= set(MASKED_LAYERS)
-    has_positions = "position_ids" in signature(model.forward).parameters
-    return is_masked and has_positions and not getattr(config, "alibi", False)
+    others = sorted(set(layer_kinds(config)) - set(MASKED_LAYERS))
+    if config._attn_implementation not in BRANCHING_ATTENTION:
+        why = f"its attention ({config._attn_implementation}) takes no mask of one's own"
+    elif others:
+        why = f"it has layers of another kind ({', '.join(others)})"
+    elif "position_ids" not in signature(model.forward).parameters or getattr(config, "alibi", False):
+        why = "it counts positions by itself"
+    else:
+        return ""
+    return f"a model of the family '{model.config.model_type}' scores every candidate from a copy of its prompt: {why}"
 
 
 def log_probability(logits: Tensor, chosen: Tensor) -> Tensor:
@@ -151,7 +162,7 @@ def score_branches(
     """Log-likelihood of all candidates: for every entry of `branches`, for every prompt, one number a candidate.
 
     Args:
-        model: A causal model of which `takes_branches` holds.
+        model: A causal model; `why_no_branches` finds nothing.
         cache: Keys and values of the beginnings, which stays as it is; None where these are empty.
         mask_GT: The mask of its columns.
         branches: What stands behind its rows; several may stand behind the same.

@@ -65,7 +65,7 @@ def generate(
     found: dict[int, list[tuple[TokenIds, float]]] = {}
     with ready_to_write(network, accelerator) as model, _own_settings(model), _seeded(seed, accelerator.device):
         reader = PromptReader(model, completions, accelerator.device)
-        for prompts in plan_prompts(completions, copies, max_answer_tokens):
+        for prompts in plan_prompts(completions, copies, max_answer_tokens, read_whole=bool(reader.why_whole)):
             batch = reader.begin(prompts)
             found.update(zip(prompts.tolist(), _write(reader, batch, config, decoding), strict=True))
             if done is not None:

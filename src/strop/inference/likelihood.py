@@ -22,13 +22,12 @@ from strop.inference.branches import (
     Branches,
     log_probability,
     score_branches,
-    takes_branches,
+    why_no_branches,
 )
 from strop.inference.cache import chosen_rows
 from strop.inference.prompt_cache import (
     PromptBatch,
     PromptReader,
-    align_right,
     feed,
     plan_prompts,
     prompts_by_beginning,
@@ -64,7 +63,7 @@ def candidate_log_likelihoods(
             count; a prompt with fewer than K has NaN for the others.
         accelerator: Device and precision.
         done: Told how many of how many prompts are done.
-        note: Told why prompts share nothing with a model that reads each of them whole.
+        note: Told why prompts, or candidates, are read more than once with this model.
 
     Raises:
         ValueError: A prompt has no candidates, or a candidate has no tokens.
@@ -79,11 +78,10 @@ def candidate_log_likelihoods(
     found_PK = np.full((completions.n_prompts, n_candidates), np.nan, dtype=np.float32)
     n_done = 0
     with ready_to_write(network, accelerator) as model:
-        why_whole = why_read_whole(model)
-        if why_whole and note is not None:
-            note(why_whole)
-        in_branches = takes_branches(model) and not why_whole
-        score = _score_by_context if in_branches else _score_by_prompt
+        why_apart = why_read_whole(model) or why_no_branches(model)
+        if why_apart and note is not None:
+            note(why_apart)
+        score = _score_by_prompt if why_apart else _score_by_context
         for prompts, scores in score(model, completions, candidates_by_prompt, accelerator.device):
             for at, scores_K in zip(prompts, scores, strict=True):
                 found_PK[at, : len(scores_K)] = scores_K
@@ -148,7 +146,7 @@ def _score_by_prompt(
     """Read prompts in batches, and let candidates go on from copies of their caches."""
     longest = max(len(candidate) for candidates in candidates_by_prompt for candidate in candidates)
     reader = PromptReader(model, completions, device)
-    for prompts in plan_prompts(completions, 1, longest):
+    for prompts in plan_prompts(completions, 1, longest, read_whole=bool(reader.why_whole)):
         candidates = [candidates_by_prompt[at] for at in prompts]
         yield prompts.tolist(), score_behind(reader, reader.begin(prompts), candidates)
 
@@ -163,7 +161,7 @@ def score_behind(
         batch: N prompts, of which at least the last token is not read yet.
         candidates: For every prompt the token ids of its candidates.
     """
-    if reader.why_whole or not takes_branches(reader.model):
+    if reader.why_whole or why_no_branches(reader.model):
         row_M = np.repeat(np.arange(len(candidates)), [len(own) for own in candidates])
         flat = [candidate for own in candidates for candidate in own]
         total_M = (_score_whole if reader.why_whole else _score_copies)(reader, batch, flat, row_M)
@@ -220,19 +218,22 @@ def _score_rests(
 def _score_whole(
     reader: PromptReader, batch: PromptBatch, candidates: list[TokenIds], row_M: NDArray[np.intp]
 ) -> NDArray[np.float32]:
-    """Log-likelihood of all tokens, shape (M,), for a model that has to read every prompt with every candidate."""
-    prompts = [
-        ids[mask == 1] for ids, mask in zip(batch.input_ids_NT.cpu().numpy(), batch.mask_NT.cpu().numpy(), strict=True)
-    ]
+    """Log-likelihood of all tokens, shape (M,), for a model that has to read every prompt with every candidate.
+
+    The prompts are of equal length, and candidates are filled up at the right: no token looks that far ahead.
+    """
     total_M = np.zeros(len(candidates), dtype=np.float32)
-    for start in range(0, len(candidates), len(prompts)):
-        own = candidates[start : start + len(prompts)]
-        rows = [np.concatenate([prompts[row], ids]) for row, ids in zip(row_M[start:], own, strict=False)]
-        token_MT, mask_MT = align_right(rows, batch.mask_NT.device)
+    n_rows = len(batch.prompts)
+    for start in range(0, len(candidates), n_rows):
+        own = candidates[start : start + n_rows]
         longest = max(map(len, own))
-        logits_MTV = feed(reader.model, token_MT, mask_MT, None, longest + 1)[:, :-1]
-        log_probability_MT = log_probability(logits_MTV, token_MT[:, -longest:]).cpu().numpy()
+        padded = np.stack([np.pad(ids, (0, longest - len(ids)), mode="edge") for ids in own]).astype(np.int64)
+        written_MT = torch.from_numpy(padded).to(batch.mask_NT.device)
+        prompt_MT = batch.input_ids_NT[torch.from_numpy(row_M[start : start + n_rows]).to(batch.mask_NT.device)]
+        token_MT = torch.cat([prompt_MT, written_MT], dim=1)
+        logits_MTV = feed(reader.model, token_MT, torch.ones_like(token_MT), None, longest + 1)[:, :-1]
+        log_probability_MT = log_probability(logits_MTV, written_MT).cpu().numpy()
         total_M[start : start + len(own)] = [
-            values[longest - len(ids) :].sum() for values, ids in zip(log_probability_MT, own, strict=True)
+            values[: len(ids)].sum() for values, ids in zip(log_probability_MT, own, strict=True)
         ]
     return total_M

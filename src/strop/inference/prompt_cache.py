@@ -75,6 +75,8 @@ def why_read_whole(model: Any) -> str:
     family = f"a model of the family '{model.config.model_type}' reads every prompt from its first token on: "
     if not model._supports_default_dynamic_cache():
         return f"{family}it keeps a state in place of keys and values"
+    if "past_key_values" not in signature(model.forward).parameters:
+        return f"{family}it keeps nothing of what it has read"
     layers = DynamicCache(config=model.config).layers
     others = sorted(
         {type(layer).__name__ for layer in layers} - {DynamicLayer.__name__, DynamicSlidingWindowLayer.__name__}
@@ -82,20 +84,24 @@ def why_read_whole(model: Any) -> str:
     return f"{family}not all of its layers keep keys and values ({', '.join(others)})" if others else ""
 
 
-def plan_prompts(completions: Completions, copies: int, n_more_tokens: int) -> list[NDArray[np.intp]]:
+def plan_prompts(
+    completions: Completions, copies: int, n_more_tokens: int, *, read_whole: bool = False
+) -> list[NDArray[np.intp]]:
     """Divide prompts into batches: longest first, those of a context together, those that share nothing at the end.
 
     Args:
         completions: All prompts.
         copies: How many rows every prompt becomes.
         n_more_tokens: How many tokens are written behind it.
+        read_whole: Whether the model reads every prompt whole: then only prompts of equal length go together, since a
+            state may take in padding that a mask would keep from keys and values.
 
     Returns:
         Prompt numbers of every batch; each prompt is in exactly one.
     """
     length_P, context_P = completions.prompt_tokens_P, completions.context_P
     _, number_P, n_C = np.unique(context_P, return_inverse=True, return_counts=True)
-    shares_P = (completions.shared_P > 0) & (n_C[number_P] > 1)
+    shares_P = (completions.shared_P > 0) & (n_C[number_P] > 1) & (not read_whole)
     longest_C = np.zeros(len(n_C), dtype=np.int64)
     np.maximum.at(longest_C, number_P, length_P)
     together = np.lexsort((-length_P, number_P, -longest_C[number_P]))
@@ -105,9 +111,11 @@ def plan_prompts(completions: Completions, copies: int, n_more_tokens: int) -> l
         start = 0
         while start < len(order):
             width = int(length_P[order[start]]) + n_more_tokens
-            n_rows = max(1, rows_at_once(width) // copies)
-            batches.append(order[start : start + n_rows])
-            start += n_rows
+            batch = order[start : start + max(1, rows_at_once(width) // copies)]
+            if read_whole:
+                batch = batch[length_P[batch] == length_P[batch[0]]]
+            batches.append(batch)
+            start += len(batch)
     return batches
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,13 @@ from typing import Any
 
 from strop.errors import Problem, RunError
 from strop.records.files import no_space_is_said
+
+# Told, in words, what a reader should know.
+Note = Callable[[str], None]
+
+
+def unsaid(words: str) -> None:
+    """For what nobody reads a note on."""
 
 
 @dataclass(frozen=True)

@@ -47,15 +47,16 @@ def labelled_columns(
     """
     said: list[str] = []
     if run.recipe.task == "regress":
-        predictions = run.predict_rows(new.dataset, rows_done)
+        predictions = run.predict_rows(new.dataset, rows_done, note=said.append)
         answers = _value_columns(
             predictions.outputs_RL.astype(np.float64), predictions.labels, Treatments.load(run.folder.predictions)
         )
     elif run.recipe.task == "answer":
         written = run.answer_rows(new.dataset, rows_done, server=server, kept=kept, decoding=decoding, note=said.append)
         answers = _answer_columns(written)
+        said += _unfinished(written)
     else:
-        answers = _labels(run, new, rows_done)
+        answers = _label_columns(run.predict_rows(new.dataset, rows_done, calibrated=True, note=said.append))
     notes = [*_notes(run, new), *dict.fromkeys(said)]
     _write_notes(run, notes)
     return _beside(new.columns, answers), notes
@@ -87,10 +88,11 @@ def blended_columns(
     for name, new in read.items():
         # A run holds the models that it loaded: it is let go after its turn.
         run = Run(blend.paths[name])
-        predicted = run.predict_rows(new.dataset, rows_done)
+        said: list[str] = []
+        predicted = run.predict_rows(new.dataset, rows_done, note=said.append)
         at = [predicted.labels.index(target) for target in blend.targets]
         values_RT += blend.weights[name] * predicted.outputs_RL.astype(np.float64)[:, at]
-        of_run = _notes(run, new)
+        of_run = [*_notes(run, new), *dict.fromkeys(said)]
         _write_notes(run, of_run)
         notes += [note for note in of_run if note not in notes]
     return _beside(first.columns, _value_columns(values_RT, blend.targets, blend.treatments)), notes
@@ -121,11 +123,14 @@ def voted_columns(
     }
     rows = {folder: new.dataset for folder, new in read.items()}
     said: dict[Path, list[str]] = {folder: [] for folder in rows}
+
+    def note(folder: Path, words: str) -> None:
+        said[folder].append(words)
+
     if isinstance(ensemble, SavedAnswerEnsemble):
-        answers = ensemble.predict_rows(rows, rows_done, note=lambda folder, words: said[folder].append(words))
-        columns = _answer_columns(answers)
+        columns = _answer_columns(ensemble.predict_rows(rows, rows_done, note))
     else:
-        columns = _label_columns(ensemble.predict_rows(rows, rows_done))
+        columns = _label_columns(ensemble.predict_rows(rows, rows_done, note))
     notes: list[str] = []
     for folder, run in ensemble.runs.items():
         of_run = [*_notes(run, read[folder]), *dict.fromkeys(said[folder])]
@@ -145,10 +150,6 @@ def _write_notes(run: Run, notes: Sequence[str]) -> None:
         run.folder.ledger.write_all([Entry("note", "prediction", note) for note in notes])
 
 
-def _labels(run: Run, new: NewRows, rows_done: Callable[[int, int], None] | None) -> dict[str, list[Any]]:
-    return _label_columns(run.predict_rows(new.dataset, rows_done, calibrated=True))
-
-
 def _answer_columns(answers: Answers) -> dict[str, list[Any]]:
     """The answer that stands, how likely the model finds it, and whether it came to an end."""
     return {
@@ -156,6 +157,15 @@ def _answer_columns(answers: Answers) -> dict[str, list[Any]]:
         "log_likelihood": _rounded(answers.log_likelihood_RC[:, 0].astype(np.float64)),
         "ended": answers.ended_RC[:, 0].tolist(),
     }
+
+
+def _unfinished(answers: Answers) -> list[str]:
+    """How many answers did not come to an end, or are empty."""
+    counts = {
+        "were stopped at the longest length (see 'ended')": int((~answers.ended_RC[:, 0]).sum()),
+        "are empty": sum(not text.strip() for text in answers.text_R),
+    }
+    return [f"{n:,} of {answers.n_rows:,} answers {what}" for what, n in counts.items() if n]
 
 
 def _label_columns(predictions: Predictions) -> dict[str, list[Any]]:
@@ -199,7 +209,7 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     n_blank = int(new.is_blank.sum())
     if n_blank:
         notes.append(f"rows without text: {n_blank}; the answer is the model's guess from nothing")
-    notes += _missing_parts(new) if run.recipe.text.parts is not None else []
+    notes += _missing_parts(new) if run.recipe.text.parts is not None or run.recipe.task == "answer" else []
     unseen = run.unseen_categories(new.dataset)
     if unseen is not None:
         notes.append(unseen.what)

@@ -13,6 +13,7 @@ from strop.models.precision import make_accelerator
 from strop.models.trained import TrainedModel, load_trained
 from strop.records.dataset import Dataset, strings
 from strop.records.examples import Examples
+from strop.records.ledger import Note, unsaid
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
@@ -30,6 +31,7 @@ def predict_rows(
     rows: Dataset,
     rows_done: Callable[[int, int], None] | None = None,
     temperature: float = 1.0,
+    note: Note = unsaid,
 ) -> Predictions:
     """Predict rows with every fold's model and average the folds.
 
@@ -40,6 +42,7 @@ def predict_rows(
         rows: New rows.
         rows_done: Told how many of how many windows are done.
         temperature: Divides every model's logits.
+        note: Told what a reader should know, for example which texts were cut.
 
     Raises:
         ModelError: A model folder is damaged.
@@ -51,7 +54,7 @@ def predict_rows(
             models[fold.name] = load_trained(folder.model(fold.name), accelerator.device)
         trained = models[fold.name]
         accelerator = make_accelerator(trained.recipe.model.precision)
-        outputs_RL = _outputs_of_new(trained, folder, rows, accelerator, rows_done)
+        outputs_RL = _outputs_of_new(trained, folder, rows, accelerator, rows_done, note)
         by_fold.append(
             Predictions(
                 ids=rows.ids,
@@ -75,6 +78,7 @@ def _outputs_of_new(
     rows: Dataset,
     accelerator: Accelerator,
     rows_done: Callable[[int, int], None] | None,
+    note: Note,
 ) -> NDArray[np.float32]:
     """What a trained model says of rows outside the run, shape (R, L)."""
     recipe = trained.recipe
@@ -82,12 +86,14 @@ def _outputs_of_new(
     if recipe.writes:
         from strop.runs.writing.predict import label_outputs_of
 
-        return label_outputs_of(trained, tokenizer, rows, accelerator, rows_done)
+        return label_outputs_of(trained, tokenizer, rows, accelerator, rows_done, note)
     of_rows = None
     if recipe.evidence is not None:
         of_rows = evidence_of_new_rows(recipe, folder, rows, tokenizer, Watchers())
-    examples = tokenize(recipe, rows, tokenizer, of_rows).examples
-    return outputs_of(trained, rows, examples, accelerator, rows_done)
+    tokenized = tokenize(recipe, rows, tokenizer, of_rows)
+    for entry in tokenized.entries:
+        note(entry.what)
+    return outputs_of(trained, rows, tokenized.examples, accelerator, rows_done)
 
 
 def outputs_of(

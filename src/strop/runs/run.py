@@ -1,6 +1,7 @@
 """A finished run as an object: its scores, and predictions of new texts."""
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
-from strop.records.ledger import Entry
+from strop.records.ledger import Entry, Note, unsaid
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.records.scores import Scores
@@ -89,25 +90,30 @@ class Run:
         Args:
             texts: New texts; None and blank texts are answered too. For a recipe with several text columns or with
                 metadata one mapping a row, from column names to values.
+
+        What `strop predict` would note, for example which texts were cut, is a warning.
         """
         if self.recipe.task == "answer":
-            return list(self.answer_rows(self._dataset_of(texts)).text_R.tolist())
-        predictions = self.predict_rows(self._dataset_of(texts))
+            return list(self.answer_rows(self._dataset_of(texts), note=_warn).text_R.tolist())
+        predictions = self.predict_rows(self._dataset_of(texts), note=_warn)
         if predictions.kind == "values":
             return predictions.outputs_RL.astype(np.float64)
         return list(predictions.best_R().tolist())
 
     def predict_proba(self, texts: Sequence[str | None] | Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
         """Calibrated probabilities, shape (n_texts, n_labels), columns in the order of `labels`."""
-        return self.predict_rows(self._dataset_of(texts), calibrated=True).probabilities_RL()
+        return self.predict_rows(self._dataset_of(texts), calibrated=True, note=_warn).probabilities_RL()
 
-    def predict_rows(self, rows: Dataset, rows_done: Any = None, *, calibrated: bool = False) -> Predictions:
+    def predict_rows(
+        self, rows: Dataset, rows_done: Any = None, *, calibrated: bool = False, note: Note = unsaid
+    ) -> Predictions:
         """Predict rows with all their text columns; with folds, the average of the folds' models.
 
         Args:
             rows: New rows, with their metadata where the model reads any.
             rows_done: Told how many of how many windows are done.
             calibrated: Whether logits are divided by the temperature of the run.
+            note: Told, in words, what a reader should know, for example which texts were cut.
 
         Raises:
             RunError: The run is not finished.
@@ -117,7 +123,7 @@ class Run:
 
         must_be_finished(self.folder)
         temperature = (self.scores.temperature or 1.0) if calibrated else 1.0
-        return predict_rows(self.folder, self._split, self._models, rows, rows_done, temperature)
+        return predict_rows(self.folder, self._split, self._models, rows, rows_done, temperature, note)
 
     def answer_rows(
         self,
@@ -127,7 +133,7 @@ class Run:
         server: Server | None = None,
         kept: Path | None = None,
         decoding: Decoding | None = None,
-        note: Callable[[str], None] | None = None,
+        note: Note = unsaid,
     ) -> Answers:
         """Answer rows in words, cleaned by the recipe's rules; with folds, by a vote of the folds' models.
 
@@ -146,18 +152,15 @@ class Run:
             MachineError: A server did not answer every row.
         """
         from strop.inference.cleaning import clean_answers
-        from strop.runs.writing.ask import unsaid
         from strop.runs.writing.predict import answer_rows, answer_rows_by_server
 
         must_be_finished(self.folder)
         if server is not None and kept is not None:
             written = answer_rows_by_server(
-                self.folder, self._split, rows, server, kept, rows_done, decoding=decoding, note=note or unsaid
+                self.folder, self._split, rows, server, kept, rows_done, decoding=decoding, note=note
             )
         else:
-            written = answer_rows(
-                self.folder, self._split, self._models, rows, rows_done, decoding=decoding, note=note or unsaid
-            )
+            written = answer_rows(self.folder, self._split, self._models, rows, rows_done, decoding=decoding, note=note)
         return clean_answers(written, Cleaning() if self.recipe.answer is None else self.recipe.answer.cleaning)[0]
 
     def unseen_categories(self, rows: Dataset) -> Entry | None:
@@ -187,3 +190,8 @@ class Run:
             )
         rows: list[Any] = [{data.text[0]: text} for text in texts] if is_text else list(texts)
         return new_rows_of(rows, data, normalize=self.recipe.text.normalize)
+
+
+def _warn(words: str) -> None:
+    """Say to whoever called `Run.predict` or `Run.predict_proba` what `strop predict` prints as a note."""
+    warnings.warn(words, stacklevel=2)

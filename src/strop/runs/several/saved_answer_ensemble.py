@@ -12,10 +12,10 @@ from strop.recipe.answer import Decoding
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.records.files import read_json
+from strop.records.ledger import Note, unsaid
 from strop.runs.run import Run
 from strop.runs.several.answer_voters import AnswerVoter
 from strop.runs.several.saved_ensemble import FILE, SavedEnsemble, digest_of, saved_voters
-from strop.runs.writing.ask import Note, unsaid
 
 _NEEDED = {"task", "how", "weights", "voters", "votes_by_fold"}
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from strop.ensembling.vote import as_logits, hard_vote, soft_vote, weighted_vote
 from strop.errors import Problem, RunError
 from strop.records.dataset import Dataset
 from strop.records.files import read_json
+from strop.records.ledger import Note, unsaid
 from strop.records.predictions import Predictions
 from strop.records.split import Fold, Split
 from strop.runs.judge import must_be_finished
@@ -140,13 +142,17 @@ class SavedEnsemble:
         return {voter.run.folder.path: voter.run for voter in self.voters.values()}
 
     def predict_rows(
-        self, rows: Mapping[Path, Dataset], rows_done: Callable[[int, int], None] | None = None
+        self,
+        rows: Mapping[Path, Dataset],
+        rows_done: Callable[[int, int], None] | None = None,
+        note: Callable[[Path, str], None] | None = None,
     ) -> Predictions:
         """Let all voters vote on new rows.
 
         Args:
             rows: For every run's folder the new rows as its recipe reads them, in the same order.
             rows_done: Told how many of how many windows are done, model by model.
+            note: Told, for a run's folder, what a reader should know of its predictions.
 
         Returns:
             The vote's probabilities, made honest by its temperature, as logits.
@@ -157,7 +163,8 @@ class SavedEnsemble:
         by_voter: dict[str, list[Predictions]] = {}
         for path, run in self.runs.items():
             theirs = {name: voter for name, voter in self.voters.items() if voter.run.folder.path == path}
-            by_fold = dict(_by_fold(run, [voter.fold for voter in theirs.values()], rows[path], rows_done))
+            of_run = unsaid if note is None else partial(note, path)
+            by_fold = dict(_by_fold(run, [voter.fold for voter in theirs.values()], rows[path], rows_done, of_run))
             for name, voter in theirs.items():
                 by_voter[name] = [by_fold[voter.fold]] if voter.fold else list(by_fold.values())
         voted = [one for name in self.voters for one in self._votes_of(name, by_voter[name])]
@@ -192,7 +199,7 @@ class _OneFold(Split):
 
 
 def _by_fold(
-    run: Run, folds: list[str], rows: Dataset, rows_done: Callable[[int, int], None] | None
+    run: Run, folds: list[str], rows: Dataset, rows_done: Callable[[int, int], None] | None, note: Note
 ) -> Iterator[tuple[str, Predictions]]:
     """What the models of these folds say, of all folds where one of the names is ""; one model is held at a time."""
     from strop.runs.predict import predict_rows
@@ -201,7 +208,7 @@ def _by_fold(
     for fold in split.folds():
         if "" in folds or fold.name in folds:
             one = _OneFold(split.train, split.validation, split.test, split.held_out, split.seed, fold.name)
-            yield fold.name, predict_rows(run.folder, one, {}, rows, rows_done)
+            yield fold.name, predict_rows(run.folder, one, {}, rows, rows_done, note=note)
 
 
 def _as_vote(like: Predictions, vote_RL: np.ndarray[Any, np.dtype[np.float64]]) -> Predictions:

@@ -14,16 +14,9 @@ from strop.recipe.answer import Answering, Decoding
 from strop.records.answers import Answers
 from strop.records.completions import Completions
 from strop.records.dataset import strings
-from strop.records.ledger import Entry
+from strop.records.ledger import Entry, Note, unsaid
 from strop.records.run_folder import RunFolder
 from strop.text.tokenizer import TextTokenizer
-
-# Told, in words, what a reader should know about how answers were made.
-Note = Callable[[str], None]
-
-
-def unsaid(words: str) -> None:
-    """For answers that nobody reads a note on."""
 
 
 def noted_in(folder: RunFolder) -> Note:

@@ -20,10 +20,11 @@ from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.dataset import Dataset
 from strop.records.files import read_json
+from strop.records.ledger import Note, unsaid
 from strop.records.run_folder import RunFolder
 from strop.records.split import Split
 from strop.runs.judge import answering_of
-from strop.runs.writing.ask import Asker, Note, unsaid
+from strop.runs.writing.ask import Asker
 from strop.runs.writing.prepare import label_words
 from strop.runs.writing.replies import label_logits
 from strop.text.prompts import Prompted, make_completions
@@ -86,7 +87,7 @@ def answers_of_model(
         note: Told what a reader should know.
     """
     accelerator, config = make_accelerator(trained.recipe.model.precision), trained.network.transformer.config
-    asker, prompted = _prompts(trained.folder, trained.recipe, rows, config)
+    asker, prompted = _prompts(trained.folder, trained.recipe, rows, config, note)
     engine = asker.local(trained.network, accelerator)
     return [
         asker.ask(
@@ -135,7 +136,7 @@ def answer_rows_by_server(
         raise RunError(Problem(str(folder.path), must, f"a run of {len(split.held_out)} folds", do))
     model, about = folder.model(), read_json(folder.model() / ABOUT)
     recipe = read_recipe(model / "recipe.yaml")
-    asker, prompted = _prompts(model, recipe, rows, None)
+    asker, prompted = _prompts(model, recipe, rows, None, note)
     if decoding is not None:
         _note_another(decoding, about["preprocessing"], recipe, note)
     return asker.ask(
@@ -155,6 +156,7 @@ def label_outputs_of(
     rows: Dataset,
     accelerator: Accelerator,
     rows_done: Done | None = None,
+    note: Note = unsaid,
 ) -> NDArray[np.float32]:
     """Logits of labels by the likelihood of their words, shape (R, L), for a classifier that writes.
 
@@ -164,23 +166,26 @@ def label_outputs_of(
         rows: New rows.
         accelerator: Device and precision.
         rows_done: Told how many of how many prompts are done.
+        note: Told what a reader should know.
     """
     recipe, config = trained.recipe, trained.network.transformer.config
     if rows.n_rows == 0:
         return np.zeros((0, len(trained.labels)), dtype=np.float32)
-    _, prompted = _prompts(trained.folder, recipe, rows, config)
+    _, prompted = _prompts(trained.folder, recipe, rows, config, note)
     words = label_words(recipe, rows, trained.labels, tokenizer, trained.folder, _longest(config))
-    return label_logits(trained.network, prompted.completions, words, accelerator, rows_done)
+    return label_logits(trained.network, prompted.completions, words, accelerator, rows_done, note)
 
 
 def _longest(config: Any) -> int | None:
     return None if config is None else getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def _prompts(model: Path, recipe: Recipe, rows: Dataset, config: Any) -> tuple[Asker, Prompted]:
+def _prompts(model: Path, recipe: Recipe, rows: Dataset, config: Any, note: Note) -> tuple[Asker, Prompted]:
     """How the rows are asked, and their prompts; with the model's config, no prompt is longer than it can read."""
     tokenizer = TextTokenizer.from_folder(model, trust_remote_code=recipe.model.trust_remote_code)
     prompted = make_completions(rows, tokenizer, model, recipe, purpose="predict", max_positions=_longest(config))
+    for entry in prompted.entries:
+        note(entry.what)
     rules = recipe.evaluation.answer_rules
     return Asker(answering_of(recipe), tokenizer, prompted.end_ids, recipe.seed, rules), prompted
 

@@ -23,9 +23,10 @@ from strop.recipe.sections import Recipe
 from strop.records.answers import Answers
 from strop.records.completions import Completions, TokenIds
 from strop.records.dataset import strings
+from strop.records.ledger import Note
 from strop.records.predictions import Predictions
 from strop.runs.judge import accepted_of, answering_of
-from strop.runs.writing.ask import Asker, Note, concatenated
+from strop.runs.writing.ask import Asker, concatenated
 from strop.runs.writing.prepare import LabelWords, PreparedAnswers
 from strop.tasks.task import Task
 
