@@ -59,9 +59,7 @@ def test_scores_are_those_of_each_candidate_alone(
         note=said.append,
     )
     family = network.transformer.config.model_type
-    words = (
-        f"a model of the family '{family}' scores every candidate from a copy of its prompt: its attention (sdpa) takes"
-    )
+    words = f"a model of the family '{family}' scores every candidate from a copy of its prompt: its attention (sdpa)"
     assert said == ([] if branches else [f"{words} takes no mask of one's own"])
     assert found_PK.shape == (completions.n_prompts, 5)
     for prompt, own, found_K in zip(completions.prompts, given, found_PK, strict=True):

@@ -61,6 +61,7 @@ def test_what_is_well_made_passes(tokenizer: TextTokenizer) -> None:
         ([40, 41], ["loop", END], "loop", "the begin token <bos> must stand once, at the beginning of the prompt"),
         ([BEGIN, BEGIN, 40], ["loop", END], "loop", "the begin token <bos> must stand once"),
         ([BEGIN, 40, BEGIN], ["loop", END], "loop", "the begin token <bos> must stand once"),
+        ([BEGIN, 40, END], ["loop", END], "loop", "a prompt must not end with the end token <eos>"),
         ([BEGIN, 40], ["loop"], "loop", "every answer must end with the end token <eos>, and have it nowhere else"),
         ([BEGIN, 40], ["loop", END, END], "loop", "every answer must end with the end token <eos>"),
         ([BEGIN, 40], ["lo", END], "loop", "the tokens of an answer must read as the answer"),

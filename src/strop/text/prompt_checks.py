@@ -18,8 +18,9 @@ SHOWN_IDS = 5
 def check_completions(prompted: "Prompted", tokenizer: TextTokenizer, purpose: Purpose) -> None:
     """Check that a model can learn to answer from these prompts, and to stop.
 
-    No prompt is empty; the begin token stands at its beginning, once; an answer ends with the end token, has it nowhere
-    else, and reads as the answer; prompt and answer together read as the whole text; in training something is learnt.
+    No prompt is empty; the begin token stands at its beginning, once, and no end token at its end; an answer ends with
+    the end token, has it nowhere else, and reads as the answer; prompt and answer together read as the whole text; in
+    training something is learnt.
 
     Args:
         prompted: What `make_completions` made.
@@ -29,7 +30,7 @@ def check_completions(prompted: "Prompted", tokenizer: TextTokenizer, purpose: P
     Raises:
         RecipeError: Any of that does not hold; all that does not is named.
     """
-    rules = (_not_empty, _begin_once, _end_learned, _reads_as_answer)
+    rules = (_not_empty, _begin_once, _ends_open, _end_learned, _reads_as_answer)
     problems = [problem for rule in rules for problem in rule(prompted, tokenizer)]
     if purpose == "train" and not prompted.completions.answer_tokens_P.any():
         dropped = [f"{entry.n_rows} rows: {entry.what}" for entry in prompted.entries if entry.kind == "dropped"]
@@ -61,6 +62,19 @@ def _begin_once(prompted: "Prompted", tokenizer: TextTokenizer) -> Iterator[Prob
 
     must = f"the begin token {word} must stand once, at the beginning of the prompt"
     yield from _problems(prompted, is_wrong, must, f"take {word} out of the template: it is put there anyway")
+
+
+def _ends_open(prompted: "Prompted", tokenizer: TextTokenizer) -> Iterator[Problem]:
+    """Behind the end token a model has nothing to say; a chat template ends every turn by one."""
+    if prompted.kind != "template":
+        return
+    ending = prompted.ending.ids
+
+    def is_wrong(at: int) -> bool:
+        return int(prompted.completions.prompts[at][-1]) in ending
+
+    must = f"a prompt must not end with the end token {tokenizer.tokenizer.id_to_token(prompted.ending.id)}"
+    yield from _problems(prompted, is_wrong, must, "take it out of the template: it is learnt behind the answer")
 
 
 def _end_learned(prompted: "Prompted", tokenizer: TextTokenizer) -> Iterator[Problem]:
