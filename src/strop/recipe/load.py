@@ -212,9 +212,15 @@ def _apply(content: dict[str, Any], override: str) -> Problem | None:
             where=f"override '{path}'",
             must="the value of an override must be YAML",
             came=error.problems[0].came,
-            do="give text with colons or braces quotes of its own: 'text.template=\"query: {{ text }}\"'",
+            do=f"give text with colons or braces quotes of its own: {_quoted(path, text)}",
         )
     return _set(content, path, path.split("."), value)
+
+
+def _quoted(path: str, text: str) -> str:
+    """An override as a shell and YAML take it: quotes of YAML within quotes of the shell."""
+    example = "query: {{ text }}" if any(mark in text for mark in "\"'\\\n") else text
+    return f"'{path}=\"{example}\"'"
 
 
 def _set(content: Any, path: str, keys: Sequence[str], value: Any) -> Problem | None:
@@ -241,6 +247,8 @@ def _set(content: Any, path: str, keys: Sequence[str], value: Any) -> Problem | 
 
 
 NO_ADVICE = "change the recipe so that this holds"
+# Longer sections are not shown in an error.
+MOST_SHOWN = 200
 # Where the library speaks of types of Python.
 _OWN_WORDS = {"dict_type": "it must have names and values, as in {name: value}", "too_short": "it must not be empty"}
 
@@ -266,8 +274,12 @@ def _problem(detail: ErrorDetails, where: str) -> Problem:
             where=place, must=detail["msg"], came=repr(detail["input"]), do=did_you_mean(detail["input"], known)
         )
     message = _OWN_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
-    came = "" if isinstance(detail["input"], dict) and detail["input"] else repr(detail["input"])
-    return Problem(where=place, must=message, came=came or "a section", do=_describe(detail["loc"]))
+    given = detail["input"]
+    if isinstance(given, dict) and given:
+        # What several entries of a section must be together; what the section is for would be no advice.
+        written = ", ".join(f"{key}: {value}" for key, value in given.items())
+        return Problem(place, message, f"{{{written}}}" if len(written) <= MOST_SHOWN else "a section", NO_ADVICE)
+    return Problem(where=place, must=message, came=repr(given), do=_describe(detail["loc"]))
 
 
 def _is_union_tag(part: int | str) -> bool:
