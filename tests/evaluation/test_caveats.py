@@ -1,6 +1,12 @@
 import numpy as np
 
-from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_resamples, caveats_of_rows, caveats_of_targets
+from strop.evaluation.caveats import (
+    caveats_of_few_rows,
+    caveats_of_rare_targets,
+    caveats_of_resamples,
+    caveats_of_rows,
+    caveats_of_targets,
+)
 
 LABELS = ("code", "other", "theory")
 
@@ -64,3 +70,18 @@ def test_intervals_over_few_rows_are_said_to_be_too_narrow() -> None:
     assert caveats_of_few_rows(13) == (
         "13 row(s) are judged: bootstrap intervals over so few are too narrow, and one without width says nothing",
     )
+
+
+def test_targets_that_many_resamples_cannot_measure_are_named():
+    by_target_BT = np.full((100, 4), 0.5)
+    by_target_BT[:, 3] = np.nan
+    by_target_BT[:5, 0] = np.nan
+    assert caveats_of_rare_targets(by_target_BT, "abcd") == ()
+    by_target_BT[:20, 1] = np.nan
+    words = (
+        "the target 'b' hardly varies in these rows: 20% of the resamples cannot measure it, and are left out of the "
+    )
+    assert caveats_of_rare_targets(by_target_BT, "abcd") == (f"{words}intervals of means",)
+    by_target_BT[10:30, 2] = np.nan
+    (caveat,) = caveats_of_rare_targets(by_target_BT, "abcd")
+    assert caveat.startswith("the targets 'b', 'c' hardly vary in these rows: 30% of the resamples")

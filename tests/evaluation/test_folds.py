@@ -163,7 +163,7 @@ def test_a_target_that_is_constant_in_a_fold_is_left_out_there() -> None:
     ]
     alone = stats.spearmanr(target_RT[fold_R == 1, 0], values_RT[fold_R == 1, 0]).statistic
     assert values_of(own.folds) == pytest.approx([np.mean(found[0]), alone, np.mean(found[1])])
-    assert [one.n_left_out for one in own.folds.folds] == [0, 1, 0]
+    assert [one.left_out for one in own.folds.folds] == [(), ("b",), ()]
     # Target by target: the second counts once, by the two folds that it varies in.
     by_target = [(found[0][0] + alone + found[1][0]) / 3, (found[0][1] + found[1][1]) / 2]
     assert own.folds.mean.value == pytest.approx(np.mean(by_target))

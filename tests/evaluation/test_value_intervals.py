@@ -6,6 +6,7 @@ import pytest
 from strop.evaluation.intervals import resample_weights
 from strop.evaluation.value_intervals import (
     difference_of,
+    mean_of_resamples,
     mean_value,
     measured,
     resampled,
@@ -30,6 +31,13 @@ def test_a_constant_answer_ranks_nothing_and_counts_as_0():
     assert np.isnan(by_target[1:]).all()
     assert mean_value(by_target) == 0.0
     assert measured(MAE, TARGET_RT, np.full((3, 3), 0.5)) == pytest.approx([1 / 3, 0, np.nan], nan_ok=True)
+
+
+def test_the_mean_of_a_resample_is_over_the_same_targets_or_none():
+    # The second resample cannot measure the second target, none measures the third.
+    by_target_BT = np.array([[0.4, 0.2, np.nan], [0.5, np.nan, np.nan], [0.6, 0.0, np.nan]])
+    assert mean_of_resamples(by_target_BT) == pytest.approx([0.3, np.nan, 0.3], nan_ok=True)
+    assert np.isnan(mean_of_resamples(np.full((3, 2), np.nan))).all()
 
 
 def test_where_nothing_is_defined_the_mean_is_0():

@@ -85,3 +85,16 @@ def test_segments_reach_a_body_that_has_them(tiny_encoder: Path) -> None:
 def test_what_stands_beside_the_tokens_decides_the_pooling(tiny_encoder, settings, inputs, pooling) -> None:
     model = Model(name=str(tiny_encoder), **settings)
     assert resolve_pooling(model, locate_model(model), inputs) == pooling
+
+
+def test_a_head_computes_in_single_precision_under_autocast(tiny_encoder: Path) -> None:
+    model = Model(name=str(tiny_encoder), pooling="mean")
+    located = locate_model(model)
+    network = build_network(model, located, ["a"], pad_id=0, device=torch.device("cpu"), seed=0).eval()
+    input_ids_BT = torch.randint(5, 60, (300, 4), generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        pooled_BF = network.pool(input_ids_BT, torch.ones_like(input_ids_BT))
+        logits_BL = network(input_ids_BT, torch.ones_like(input_ids_BT))
+    assert torch.equal(logits_BL, network.head(pooled_BF))
+    # In half precision most of them would be tied.
+    assert len(logits_BL.unique()) > 250

@@ -77,10 +77,11 @@ def test_a_table_of_folds_holds_systems_that_have_them(scores: Scores) -> None:
 
 def test_targets_that_are_constant_in_one_fold_alone_are_counted(scores: Scores) -> None:
     own = folds_of(0.75, 0.8, 0.83)
-    folds = tuple(replace(one, n_left_out=n) for one, n in zip(own.folds, (1, 3, 1), strict=True))
+    lacks = (("a",), ("a", "b", "c"), ("a",))
+    folds = tuple(replace(one, left_out=names) for one, names in zip(own.folds, lacks, strict=True))
     table = folds_table(replace(scores, model=replace(scores.model, folds=replace(own, folds=folds))))
     assert table is not None
-    assert [row.n_left_out for row in table.rows] == [0, 2, 0]
+    assert [row.left_out for row in table.rows] == [(), ("b", "c"), ()]
 
 
 def test_the_report_says_which_fold_leaves_targets_out(
@@ -90,10 +91,10 @@ def test_the_report_says_which_fold_leaves_targets_out(
     path = folder.scores / "out_of_fold.json"
     scores = Scores.load(path)
     first, *others = scores.model.folds.folds
-    changed = replace(scores.model.folds, folds=(replace(first, n_left_out=first.n_left_out + 1), *others))
+    changed = replace(scores.model.folds, folds=(replace(first, left_out=(*first.left_out, "other")), *others))
     replace(scores, model=replace(scores.model, folds=changed)).save(path)
     _, page = written(folder)
-    assert f"Fold 0 is scored without 1 of {len(scores.labels)} targets, constant there." in page.text
+    assert "Fold 0 is scored without other, which does not vary there." in page.text
     assert "Fold 1 is scored" not in page.text
 
 

@@ -45,7 +45,7 @@ def test_labels_are_learnt_from_metadata_that_bypass_the_model(tmp_path: Path, t
     columns, notes = labelled_columns(run, read_new_rows(new, run.recipe.data))
     assert columns["predicted"][:2] == ["yes", "no"]
     assert any("'host' in 1 ('west')" in note for note in notes)
-    assert "the text part 'title' is missing in 1 of 3 rows; it is read as empty" in notes
+    assert "The text part 'title' is missing in 1 of 3 rows; it is read as empty" in notes
     new.write_text("title,body,votes\ndog,the dog,1\n")
     with pytest.raises(DataError, match="new rows must have every metadata column that the model was trained with"):
         read_new_rows(new, run.recipe.data)

@@ -95,6 +95,19 @@ def test_words_and_metadata_are_learnt_and_scored_by_target(run: strop.Run) -> N
         assert [one.fold for one in system.folds.folds] == [0, 1, 2]
 
 
+def test_a_fold_that_cannot_learn_a_target_is_named(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    rows = [f"r{row},t{row // 4},the dog,cat,{row % 3 / 2},{(row % 2) if row < 4 else ''}" for row in range(36)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id,thread,title,body,y_all,y_few", *rows]), encoding="utf-8")
+    data = {**recipe["data"], "path": str(tmp_path / "rows.csv"), "categorical": None, "numeric": None}
+    stages = [{"trainable": "head", "epochs": 1}]
+    split = {**recipe["split"], "test_fraction": 0}
+    run = strop.fit({**recipe, "data": data, "stages": stages, "split": split}, runs=tmp_path / "runs")
+    (fold,) = {str(run.predictions.fold_R[run.predictions.ids.tolist().index("r0")])}
+    known = f"the training rows of fold {fold} know no value of the target 'y_few'"
+    what = f"{known}: its model cannot learn it, and predicts it all the same"
+    assert [entry.what for entry in run.folder.ledger if "cannot learn" in entry.what] == [what]
+
+
 def test_baselines_stand_beside_the_model(run: strop.Run) -> None:
     found = {one.system: one.metrics["spearman"].value for one in run.scores.baselines}
     assert set(found) == {"mean", "tfidf_ridge", "metadata_ridge"}
@@ -258,13 +271,14 @@ def test_a_saved_blend_predicts_new_rows(run: strop.Run, weak: strop.Run, tmp_pa
     out = tmp_path / "out.csv"
     result = CliRunner().invoke(app, ["predict", str(tmp_path / "both"), str(new), "-o", str(out)])
     assert result.exit_code == 0, result.output
-    for words in ("'host' in 1 ('west')", "the text part 'title' is missing in 1 of 2 rows", "predicted rows: 2, in"):
+    for words in ("'host' in 1 ('west')", "The text part 'title' is missing in 1 of 2 rows", "predicted rows: 2, in"):
         assert words in " ".join(result.output.split()), words
     weights = json.loads((tmp_path / "both" / "blend.json").read_text())["weights"]
     with out.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     texts = [{"title": row["title"], "body": row["body"], "host": row["host"], "votes": row["votes"]} for row in rows]
-    wanted = sum(weights[name] * one.predict(texts) for name, one in (("values", run), ("weak", weak)))
+    with pytest.warns(UserWarning, match="The text part 'title' is missing in 1 of 2 rows; it is read as empty"):
+        wanted = sum(weights[name] * one.predict(texts) for name, one in (("values", run), ("weak", weak)))
     np.testing.assert_allclose([float(row["predicted_y_words"]) for row in rows], wanted[:, 0], atol=1e-5)
     for row in rows:
         assert float(row["low_y_words"]) <= float(row["predicted_y_words"]) <= float(row["high_y_words"])

@@ -17,6 +17,8 @@ _NOTHING = NOT_A_NUMBER | NULL_WORDS | {""}
 _TRUTH = {"true": 1.0, "false": 0.0}
 _WITH_COMMAS = re.compile(r"[+-]?[\d.]*(,\d+)+")
 _MAX_CHARACTERS_SHOWN = 30
+# Larger numbers are infinite in single precision.
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def column_of_numbers(table: Table, name: str) -> tuple[Numbers, list[Problem]]:
@@ -30,22 +32,23 @@ def column_of_numbers(table: Table, name: str) -> tuple[Numbers, list[Problem]]:
         name: The column; it must be there.
 
     Returns:
-        The numbers, shape (n_rows,), and up to two problems: values that are no numbers, and infinite ones. NaN stands
-        in the place of both.
+        The numbers, shape (n_rows,), and up to two problems: values that are no numbers, and infinite ones, in single
+        precision, in which networks compute. NaN stands in the place of both.
     """
     values = table.columns[name]
     read = [_number(value) for value in values]
     wrong = [row for row, number in enumerate(read) if number is None]
-    infinite = [row for row, number in enumerate(read) if number is not None and math.isinf(number)]
-    numbers = np.array([math.nan if number is None or math.isinf(number) else number for number in read])
+    infinite = [row for row, number in enumerate(read) if number is not None and abs(number) > LARGEST]
+    numbers = np.array([math.nan if number is None or abs(number) > LARGEST else number for number in read])
     problems = []
     where = f"{table.path}: column '{name}'"
     if wrong:
         must, came = "every value must be a number, or nothing", _shown(table, values, wrong)
         problems.append(Problem(where, must, came, _what_to_do([values[row] for row in wrong])))
     if infinite:
+        must = "every number must be finite, and below 3.4e38"
         do = "write the number itself, or leave the cell empty where it is not known"
-        problems.append(Problem(where, "every number must be finite", _shown(table, values, infinite), do))
+        problems.append(Problem(where, must, _shown(table, values, infinite), do))
     return numbers.astype(np.float64), problems
 
 

@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 FEW_GROUPS = 10
 FEW_ROWS = 30
 MOST_NAMED = 8
+# A target that more of the resamples cannot measure is named.
+RARE = 0.05
 
 
 def caveats_of_rows(
@@ -81,6 +83,23 @@ def caveats_of_targets(
             f"the model predicts one value only for {_named(targets, is_flat_T)}: its correlation counts as 0"
         )
     return (*caveats, *caveats_of_groups(group_R))
+
+
+def caveats_of_rare_targets(by_target_BT: NDArray[np.float64], targets: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where so few rows make a target vary that many resamples cannot measure it.
+
+    Args:
+        by_target_BT: A metric by resample and target, NaN where it is not defined.
+        targets: Their names.
+    """
+    is_missing_BT = np.isnan(by_target_BT)
+    # One that is missing everywhere is constant in these rows, which is said apart.
+    is_rare_T = (is_missing_BT.mean(axis=0) > RARE) & ~is_missing_BT.all(axis=0)
+    if not is_rare_T.any():
+        return ()
+    share = is_missing_BT[:, is_rare_T].any(axis=1).mean()
+    which = f"{_named(targets, is_rare_T)} hardly var{'y' if is_rare_T.sum() > 1 else 'ies'} in these rows"
+    return (f"{which}: {share:.0%} of the resamples cannot measure it, and are left out of the intervals of means",)
 
 
 def caveats_of_resamples(n_resamples: int, n_tests: int, confidence: float) -> tuple[str, ...]:

@@ -14,8 +14,15 @@ from strop.evaluation.compare import must_agree, ranked_pairs, shared_unseen_ids
 from strop.evaluation.comparison import Comparison
 from strop.evaluation.intervals import bootstrap_p_value, numbers_of_groups
 from strop.evaluation.refuse import refuse_broken_outputs, refuse_without_targets
-from strop.evaluation.value_intervals import mean_value, measured, resampled, score_of, without_levels_of_folds
-from strop.metrics.regression import REGRESSION_METRICS, mean_over_targets
+from strop.evaluation.value_intervals import (
+    mean_of_resamples,
+    mean_value,
+    measured,
+    resampled,
+    score_of,
+    without_levels_of_folds,
+)
+from strop.metrics.regression import REGRESSION_METRICS
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import strings
 from strop.records.predictions import Predictions
@@ -61,7 +68,7 @@ def compare_values(
     values = {name: without_levels_of_folds(one) for name, one in shared.items()}
     metric = REGRESSION_METRICS[evaluation.primary_metric]
     by_target = resampled([metric], target_RT, values, n_resamples=evaluation.n_bootstrap, seed=seed, group_R=group_R)
-    values_B = {name: mean_over_targets(found[metric.name]) for name, found in by_target.items()}
+    values_B = {name: mean_of_resamples(found[metric.name]) for name, found in by_target.items()}
     scores = {
         name: score_of(metric, mean_value(measured(metric, target_RT, one_RT)), values_B[name], evaluation.confidence)
         for name, one_RT in values.items()

@@ -9,12 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.evaluation.caveats import caveats_of_few_rows, caveats_of_resamples, caveats_of_targets
+from strop.evaluation.caveats import (
+    caveats_of_few_rows,
+    caveats_of_rare_targets,
+    caveats_of_resamples,
+    caveats_of_targets,
+)
 from strop.evaluation.folds import fold_scores, known_folds
 from strop.evaluation.intervals import numbers_of_groups
 from strop.evaluation.refuse import refuse_unfair_rows, refuse_without_targets
 from strop.evaluation.value_intervals import (
     difference_of,
+    mean_of_resamples,
     mean_value,
     measured,
     resampled,
@@ -22,7 +28,7 @@ from strop.evaluation.value_intervals import (
     under_weights,
     without_levels_of_folds,
 )
-from strop.metrics.regression import REGRESSION_METRICS, RegressionMetric, mean_over_targets
+from strop.metrics.regression import REGRESSION_METRICS, RegressionMetric
 from strop.recipe.sections import Evaluation
 from strop.records.dataset import Strings
 from strop.records.predictions import Predictions
@@ -84,6 +90,7 @@ def score_values(
         caveats=(
             *caveats,
             *caveats_of_targets(target_RT, ours.values_RT, model.labels, group_R),
+            *caveats_of_rare_targets(ours.resampled[evaluation.primary_metric], model.labels),
             *caveats_of_resamples(evaluation.n_bootstrap, len(baselines), evaluation.confidence),
             *caveats_of_few_rows(model.n_rows),
         ),
@@ -165,7 +172,7 @@ class _Rows:
             system=system.system,
             metrics={
                 name: score_of(
-                    metric, mean_value(by_target[name]), mean_over_targets(system.resampled[name]), confidence
+                    metric, mean_value(by_target[name]), mean_of_resamples(system.resampled[name]), confidence
                 )
                 for name, metric in REGRESSION_METRICS.items()
             },
@@ -184,7 +191,13 @@ class _Rows:
             return under_weights(self.primary, self.target_RT[rows], values_RT[rows], weight_BN)
 
         return fold_scores(
-            self.primary, of_rows, self.fold_R, evaluation=self.evaluation, seed=self.seed, group_R=self.group_R
+            self.primary,
+            of_rows,
+            self.fold_R,
+            evaluation=self.evaluation,
+            seed=self.seed,
+            group_R=self.group_R,
+            targets=self.targets,
         )
 
     def _target_scores(self, at: int, by_target: Mapping[str, Floats], system: _Measured) -> TargetScores:
@@ -200,7 +213,7 @@ class _Rows:
         """Paired difference on the primary metric; positive favours the first."""
         metric, pair = self.primary, (one, other)
         first, second = (mean_value(measured(metric, self.target_RT, system.values_RT)) for system in pair)
-        first_B, second_B = (mean_over_targets(system.resampled[metric.name]) for system in pair)
+        first_B, second_B = (mean_of_resamples(system.resampled[metric.name]) for system in pair)
         return difference_of(
             name, metric, (first, second), (first_B, second_B), self.evaluation.confidence, self.n_units
         )

@@ -9,13 +9,13 @@ a fold would otherwise count in the other folds alone, and a hard one that is le
 Dimensions: B resamples, F folds, N rows of one fold, R rows, T targets (1 where a metric has none).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from strop.evaluation.intervals import resample_weights
-from strop.evaluation.value_intervals import score_of
+from strop.evaluation.value_intervals import mean_of_resamples, score_of
 from strop.metrics.registry import Metric
 from strop.metrics.regression import RegressionMetric, mean_over_targets
 from strop.recipe.sections import Evaluation
@@ -40,6 +40,7 @@ def fold_scores(
     evaluation: Evaluation,
     seed: int,
     group_R: Numbers | None = None,
+    targets: Sequence[str] = ("",),
 ) -> FoldScores | None:
     """Score every fold by itself, and take the mean; None where the metric is defined in no fold.
 
@@ -53,6 +54,7 @@ def fold_scores(
         evaluation: Resamples and confidence.
         seed: Draws the resamples.
         group_R: Group number of every row, where rows come in groups; whole groups are then drawn.
+        targets: Names of the targets, T of them.
     """
     folds_F = np.unique(fold_R)
     rows_F = [np.flatnonzero(fold_R == fold) for fold in folds_F]
@@ -66,15 +68,15 @@ def fold_scores(
     values_FBT = np.concatenate(chunks, axis=1)
     value = float(mean_over_targets(_mean_over_folds(value_FT[:, None]))[0])
     return FoldScores(
-        score_of(metric, value, mean_over_targets(_mean_over_folds(values_FBT)), evaluation.confidence),
+        score_of(metric, value, mean_of_resamples(_mean_over_folds(values_FBT)), evaluation.confidence),
         tuple(
             FoldScore(
                 int(fold),
                 len(rows),
                 None
                 if np.isnan(value_T).all()
-                else score_of(metric, float(np.nanmean(value_T)), mean_over_targets(values_BT), evaluation.confidence),
-                n_left_out=int(np.isnan(value_T).sum()),
+                else score_of(metric, float(np.nanmean(value_T)), mean_of_resamples(values_BT), evaluation.confidence),
+                left_out=tuple(name for name, value in zip(targets, value_T, strict=True) if np.isnan(value)),
             )
             for fold, rows, value_T, values_BT in zip(folds_F, rows_F, value_FT, values_FBT, strict=True)
         ),

@@ -107,6 +107,17 @@ def score_of(metric: RegressionMetric | Metric, value: float, values_B: Floats, 
     )
 
 
+def mean_of_resamples(by_target_BT: Floats) -> Floats:
+    """Mean over targets on every resample, shape (B,), over the same targets in each.
+
+    A rare target that a resample leaves constant must not drop out of that resample's mean: a mean without it is
+    another quantity. Such resamples are NaN, which leaves them out of the interval. Targets that no resample measures
+    do not count.
+    """
+    is_measured_T = ~np.isnan(by_target_BT).all(axis=0)
+    return by_target_BT[:, is_measured_T].mean(axis=1) if is_measured_T.any() else np.full(len(by_target_BT), np.nan)
+
+
 def mean_value(by_target_T: Floats) -> float:
     """Mean over the targets where a metric is defined; 0 where it is for none."""
     value = float(mean_over_targets(by_target_T[None])[0])

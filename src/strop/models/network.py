@@ -152,7 +152,11 @@ class Network(nn.Module):
         if self.head is None:
             native_BL: Tensor = self._run(input_ids_BT, mask_BT, part_BT).logits.float()
             return native_BL
-        logits_BL: Tensor = self.head(self.pool(input_ids_BT, mask_BT, part_BT), metadata_BM)
+        pooled_BF = self.pool(input_ids_BT, mask_BT, part_BT)
+        # Not in half precision, which has so few numbers that rows of different features would tie; and as a stage does
+        # that trains the head on cached features.
+        with torch.autocast(pooled_BF.device.type, enabled=False):
+            logits_BL: Tensor = self.head(pooled_BF, metadata_BM)
         return logits_BL.float()
 
     def pool(self, input_ids_BT: Tensor, mask_BT: Tensor, part_BT: Tensor | None = None) -> Tensor:

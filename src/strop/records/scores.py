@@ -55,13 +55,13 @@ class FoldScore:
         fold: Its number.
         n_rows: Its rows.
         score: None where the metric is not defined there.
-        n_left_out: Targets that are constant there, and left out of the score.
+        left_out: Targets that do not vary there, and are left out of the score.
     """
 
     fold: int
     n_rows: int
     score: Score | None
-    n_left_out: int = 0
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,12 @@ def _folds(content: Mapping[str, Any]) -> FoldScores:
     return FoldScores(
         Score(**content["mean"]),
         tuple(
-            FoldScore(**{**one, "score": None if one["score"] is None else Score(**one["score"])})
+            FoldScore(
+                one["fold"],
+                one["n_rows"],
+                None if one["score"] is None else Score(**one["score"]),
+                tuple(one["left_out"]),
+            )
             for one in content["folds"]
         ),
     )

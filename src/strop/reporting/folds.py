@@ -22,14 +22,14 @@ class FoldRow:
     Attributes:
         fold: Its number.
         n_rows: Its rows.
-        n_left_out: Targets that are constant there, without those that are constant in every fold.
+        left_out: Targets that do not vary there, without those that vary in no fold.
         strip: The model's score; None where the metric is not defined.
         scores: The score of every system, in their order; None where the metric is not defined.
     """
 
     fold: int
     n_rows: int
-    n_left_out: int
+    left_out: tuple[str, ...]
     strip: Strip | None
     scores: tuple[Score | None, ...]
 
@@ -66,12 +66,12 @@ def folds_table(scores: Scores) -> FoldsTable | None:
     shown = [(name, system, system.folds) for name, system in named if system.folds is not None]
     ends = [end for one in own.folds if one.score for end in (one.score.low, one.score.value, one.score.high)]
     scale = scale_over([own.mean.low, own.mean.value, own.mean.high, *ends])
-    everywhere = min(one.n_left_out for one in own.folds)
+    everywhere = set.intersection(*(set(one.left_out) for one in own.folds))
     rows = tuple(
         FoldRow(
             one.fold,
             one.n_rows,
-            one.n_left_out - everywhere,
+            tuple(name for name in one.left_out if name not in everywhere),
             None if one.score is None else strip(str(one.fold), one.score, scale),
             tuple(folds.folds[at].score for _, _, folds in shown),
         )

@@ -209,7 +209,7 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     n_blank = int(new.is_blank.sum())
     if n_blank:
         notes.append(f"rows without text: {n_blank}; the answer is the model's guess from nothing")
-    notes += _missing_parts(new) if run.recipe.text.parts is not None or run.recipe.task == "answer" else []
+    notes += _missing_columns(new) if run.recipe.task == "answer" else []
     unseen = run.unseen_categories(new.dataset)
     if unseen is not None:
         notes.append(unseen.what)
@@ -221,12 +221,12 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     return notes
 
 
-def _missing_parts(new: NewRows) -> list[str]:
-    """Text parts that rows with some text lack."""
+def _missing_columns(new: NewRows) -> list[str]:
+    """Text columns that are blank in rows with some text."""
     notes = []
     for name, texts in new.dataset.texts.items():
         n_missing = sum(not text.strip() for text in texts[~new.is_blank])
         if n_missing:
             rows = f"{n_missing:,} of {len(texts):,} rows"
-            notes.append(f"the text part '{name}' is missing in {rows}; it is read as empty")
+            notes.append(f"the text column '{name}' is blank in {rows}; it is read as empty")
     return notes

@@ -97,6 +97,7 @@ def train_fold(
     chosen: dict[str, object] = {}
     if network.head is None and any(stage.trainable == "head" for stage in recipe.stages):
         folder.ledger.write(Entry("note", "training", NATIVE_HEAD))
+    folder.ledger.write_all(_unlearnt(state, prepared, fold))
     for job in _stage_jobs(recipe, prepared, state, fold, folder, accelerator, watcher):
         progress = train_stage(replace(job, start=reached), network, accelerator, watcher)
         if progress.best_step > 0:
@@ -119,6 +120,22 @@ def train_fold(
             "metadata": None if state.encoder is None else state.encoder.to_json(),
         },
     )
+
+
+def _unlearnt(state: FoldState, prepared: Prepared, fold: Fold) -> list[Entry]:
+    """Targets that vary, of which the training rows of a fold know one value or none: its model predicts them too."""
+    if not state.task.is_regression:
+        return []
+    where = "the training rows" if fold.number is None else f"the training rows of fold {fold.number}"
+    of_fold = state.task.targets[prepared.dataset.rows_of(fold.train)]
+    entries = []
+    for name, target_R, known_R in zip(state.task.names, state.task.targets.T, of_fold.T, strict=True):
+        n_values, n_of_fold = (len(np.unique(one[~np.isnan(one)])) for one in (target_R, known_R))
+        if n_of_fold < 2 <= n_values:
+            known = f"{where} know {'one value' if n_of_fold else 'no value'} of the target '{name}'"
+            what = f"{known}: its model cannot learn it, and predicts it all the same"
+            entries.append(Entry("note", "training", what))
+    return entries
 
 
 def training_rows(recipe: Recipe, prepared: Prepared, fold: Fold) -> tuple[TrainingRows, NDArray[np.intp]]:
