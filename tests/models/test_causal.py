@@ -1,4 +1,5 @@
 import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def test_the_seed_draws_the_adapters_and_half_precision_leaves_them_exact(tiny_c
     assert first(1).dtype == torch.float32
     base = loaded(tiny_causal, Adapter(rank=4), "bfloat16").transformer.get_input_embeddings()
     assert base.weight.dtype == torch.bfloat16
+
+
+def test_a_family_that_is_computed_wrongly_in_batches_is_refused(tmp_path: Path, tiny_causal: Path) -> None:
+    folder = tmp_path / "rwkv"
+    shutil.copytree(tiny_causal, folder)
+    (folder / "config.json").write_text(json.dumps({"model_type": "rwkv", "vocab_size": 64}), encoding="utf-8")
+    model = Model(name=str(folder))
+    with pytest.raises(ModelError, match="several rows must be read as each is alone") as caught:
+        load_causal(model, locate_model(model), torch.device("cpu"))
+    assert "a model of the family 'rwkv', of which transformers" in str(caught.value)
 
 
 def test_an_encoder_is_refused_in_words(tiny_encoder: Path) -> None:

@@ -5,11 +5,15 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
+from strop.errors import ModelError, Problem
 from strop.models.adapters import add_adapter, keep_4bit_weights_unpacked
 from strop.models.load import load_pretrained, ready_to_train, weights_dtype
 from strop.models.locate import LocatedModel
 from strop.models.network import Network
 from strop.recipe.sections import Model
+
+# Families that transformers loads and computes wrongly.
+REFUSED = {"rwkv": "of which transformers 5.23 gives other results for rows in a batch than for each alone"}
 
 
 def load_causal(model: Model, located: LocatedModel, device: torch.device, *, seed: int = 0) -> Network:
@@ -42,9 +46,13 @@ def load_causal_transformer(model: Model, located: LocatedModel, device: torch.d
     """Load a causal model of transformers as it is, without adapters.
 
     Raises:
-        ModelError: The folder holds a model that cannot be loaded so.
+        ModelError: The folder holds a model that cannot be loaded so, or one of a family that is computed wrongly.
         MachineError: It does not fit the device, or bitsandbytes is needed and missing.
     """
+    family = str(located.config.get("model_type"))
+    if family in REFUSED:
+        must, do = "several rows must be read as each is alone", "choose a model of another family"
+        raise ModelError(Problem(located.name, must, f"a model of the family '{family}', {REFUSED[family]}", do))
     transformer, _ = load_pretrained(
         AutoModelForCausalLM,
         model,
