@@ -21,7 +21,7 @@ REPEATED = {"split.near_duplicates": "ignore", "model.precision": "float32"}
 
 
 def classifier(model: Path, **changes: Any) -> strop.TextClassifier:
-    return strop.TextClassifier(str(model), stages=STAGES, max_length_tokens=16, recipe=REPEATED, **changes)
+    return strop.TextClassifier(str(model), stages=STAGES, max_length_tokens=24, recipe=REPEATED, **changes)
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ COLOURS = ("red", "blue", "green")
 QUESTIONS = ("which colour", "what is it")
 LONG = " ".join(f"box {at} is {COLOURS[at % 3]}." for at in range(9))
 BEAMS = Decoding(method="beams", n_beams=2)
+UNFINISHED = "2 of 2 answers were stopped at the longest length (see 'ended')"
 
 
 def write_questions(path: Path, contexts: list[str]) -> Path:
@@ -244,12 +245,13 @@ def test_a_run_of_beams_is_served_by_another_decoding(run: strop.Run, rows: Path
 def test_another_decoding_answers_in_this_process_too(run: strop.Run, rows: Path) -> None:
     done = predict(run, rows, "--decoding", "{method: beams, n_beams: 2}")
     assert done.exit_code == 0, done.exception
-    assert notes_of(run) == ["the answers are by the decoding 'beams n_beams=2'; the run was judged by 'greedy'"]
+    by_beams = "the answers are by the decoding 'beams n_beams=2'; the run was judged by 'greedy'"
+    assert notes_of(run) == [by_beams, UNFINISHED]
     written = run.answer_rows(read(run, rows).dataset, decoding=BEAMS)
     assert written.made_by["decoding"] == "beams n_beams=2"
     assert predicted(rows) == written.text_R.tolist()
     assert predict(run, rows, "--decoding", "{method: greedy}").exit_code == 0
-    assert len(notes_of(run)) == 1
+    assert notes_of(run) == [by_beams, UNFINISHED]
 
 
 def test_windows_vote_where_the_server_gives_no_likelihoods(run: strop.Run, rows: Path) -> None:
@@ -286,7 +288,7 @@ def test_what_a_model_cannot_share_is_noted_once(
     assert len(said) == 1
     assert said[0].startswith(words)
     assert words.strip() in " ".join(predict(finished, rows).stdout.split())
-    assert notes_of(finished) == said
+    assert notes_of(finished) == [*said, UNFINISHED]
 
 
 def test_an_adapter_of_a_4_bit_base_is_served_on_one(recipe: dict[str, Any], tmp_path: Path) -> None:
