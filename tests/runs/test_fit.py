@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 import strop
+from strop.data.read import new_rows_of
 from strop.errors import DataError, MachineError, ModelError, RecipeError, RunError
 from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
@@ -56,6 +58,19 @@ def test_a_run_leaves_everything_the_plan_names(finished_run: strop.Run) -> None
         assert "running" not in text
     assert set(about["seconds"]) == {"prepare", "train", "predict", "baselines", "score"}
     assert about["versions"]["torch"]
+
+
+def test_new_texts_that_are_cut_are_said(finished_run: strop.Run) -> None:
+    long = " ".join(["python function loop"] * 50)
+    words = "1 of 2 texts are longer than what is read (32 tokens at a time): the beginning of each was kept"
+    with pytest.warns(UserWarning, match=re.escape(words)):
+        labels = finished_run.predict([long, "python loop"])
+    with pytest.warns(UserWarning, match=re.escape(words)):
+        assert finished_run.predict_proba([long, "python loop"]).shape == (2, len(finished_run.labels))
+    said: list[str] = []
+    rows = new_rows_of([{"text": long}, {"text": "python loop"}], finished_run.recipe.data, normalize=True)
+    assert finished_run.predict_rows(rows, note=said.append).best_R().tolist() == labels
+    assert [one.startswith(words) for one in said] == [True]
 
 
 def test_the_model_learns_and_stands_beside_its_baselines(finished_run: strop.Run) -> None:

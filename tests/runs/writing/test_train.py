@@ -75,6 +75,17 @@ def run(recipe: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> str
     return strop.fit(recipe, runs=tmp_path_factory.mktemp("runs"))
 
 
+def test_new_contexts_that_are_cut_or_blank_are_said(run: strop.Run, tmp_path: Path) -> None:
+    rows = [{"context": " ".join(["box"] * 300), "question": "what is it"}, {"context": "", "question": "what is it"}]
+    (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    new = read_new_rows(tmp_path / "new.jsonl", run.recipe.data)
+    columns, notes = labelled_columns(run, new)
+    assert len(columns["predicted"]) == 2
+    assert "the text column 'context' is blank in 1 of 2 rows; it is read as empty" in notes
+    (cut,) = (note for note in notes if "are not read" in note)
+    assert cut.startswith("Contexts that do not fit 96 tokens were cut")
+
+
 def test_a_model_learns_to_answer(run: strop.Run) -> None:
     scores = run.scores
     assert scores.primary == "f1"
