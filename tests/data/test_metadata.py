@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from strop.data.cleaning import Findings
-from strop.data.metadata import MetadataEncoder, absent_metadata, read_metadata, unseen_categories
+from strop.data.metadata import MetadataEncoder, absent_metadata, read_metadata, strange_numbers, unseen_categories
 from strop.data.roles import row_names
 from strop.data.tables import Table
 from strop.errors import DataError
@@ -170,8 +170,32 @@ def test_unseen_categories_are_counted_by_column():
     # "c" was another value in training, and 'kind' lacked a value there.
     assert (entry.kind, entry.n_rows, entry.ids) == ("note", 2, ("r1", "r2"))
     assert entry.what == (
-        "2 of 4 rows have categories that no training row has; they are read as other values: 'host' in 2 "
-        "('(missing)', 'new'); 'kind' in 1 ('y')"
+        "2 of 4 rows have categories that no training row has; they are read as other values, where training "
+        "rows had such: 'host' in 2 ('(missing)', 'new'); 'kind' in 1 ('y')"
     )
     assert entry.details == {"n_rows_unseen": {"host": 2, "kind": 1}}
     assert unseen_categories(encoder, new.take([0, 3])) is None
+
+
+def test_numbers_unlike_those_of_training_rows_are_counted_by_column():
+    # Means 2 and 5, deviations 1 and 0; 'age' lacks a value, 'votes' and 'flat' never do.
+    trained = {"age": [1, 3, NAN], "votes": [1, 3, 2], "flat": [5, 5, 5]}
+    encoder = fitted(rows_of(numbers=trained))
+    new = rows_of(
+        numbers={"age": [11.5, 12.5, NAN, -9.0], "votes": [2, NAN, 3, 1e30], "flat": [5, 7, NAN, 5]},
+    )
+    far, missing = strange_numbers(encoder, new)
+    assert (far.kind, far.n_rows, far.ids, far.details) == (
+        "note",
+        2,
+        ("r1", "r3"),
+        {"n_rows": {"age": 2, "votes": 1}},
+    )
+    assert far.what == (
+        "2 of 4 rows have numbers more than 10 standard deviations from the mean of training rows: 'age' in 2; "
+        "'votes' in 1"
+    )
+    assert missing.what == (
+        "2 of 4 rows lack a number that every training row has; it is read as the mean: 'votes' in 1; 'flat' in 1"
+    )
+    assert strange_numbers(encoder, new.take([0])) == []

@@ -70,6 +70,10 @@ def _category(value: str) -> str:
     return value.partition(".")[0] if written_as_floats([value]) else value
 
 
+# So many standard deviations from the mean a number is far from all that a model has seen.
+FAR = 10
+
+
 @dataclass(frozen=True)
 class CategoryCode:
     """How a column of categories is encoded: one column of zeros and ones for each of its frequent values, and so on.
@@ -227,6 +231,36 @@ class MetadataEncoder:
         )
 
 
+def strange_numbers(encoder: MetadataEncoder, dataset: Dataset) -> list[Entry]:
+    """What there is to say of numbers that are far from those of training rows, or missing where these lack none.
+
+    Args:
+        encoder: Knows the training rows.
+        dataset: Other rows, with the same metadata columns.
+    """
+    far, missing = {}, {}
+    for code in encoder.numbers:
+        values = dataset.numbers[code.column]
+        # A column that is constant in training rows is not read at all.
+        far[code.column] = (np.abs(values - code.mean) > FAR * code.deviation) & (code.deviation > 0.0)
+        missing[code.column] = np.isnan(values) & (not code.is_sometimes_missing)
+    words = {
+        f"have numbers more than {FAR} standard deviations from the mean of training rows": far,
+        "lack a number that every training row has; it is read as the mean": missing,
+    }
+    entries = []
+    for what, by_column in words.items():
+        n_rows_by_column = {name: int(is_so_R.sum()) for name, is_so_R in by_column.items() if is_so_R.any()}
+        if n_rows_by_column:
+            is_any_R = np.any(list(by_column.values()), axis=0)
+            told = "; ".join(f"'{name}' in {n_rows}" for name, n_rows in n_rows_by_column.items())
+            n_rows = int(is_any_R.sum())
+            ids = tuple(dataset.ids[is_any_R].tolist())
+            sentence = f"{n_rows} of {dataset.n_rows} rows {what}: {told}"
+            entries.append(Entry("note", "read", sentence, n_rows, ids, {"n_rows": n_rows_by_column}))
+    return entries
+
+
 def unseen_categories(encoder: MetadataEncoder, dataset: Dataset) -> Entry | None:
     """What the ledger says of categories that no training row has; None where all were seen.
 
@@ -248,8 +282,8 @@ def unseen_categories(encoder: MetadataEncoder, dataset: Dataset) -> Entry | Non
         return None
     n_rows = int(is_unseen_R.sum())
     what = (
-        f"{n_rows} of {dataset.n_rows} rows have categories that no training row has; they are read as other values: "
-        f"{'; '.join(told)}"
+        f"{n_rows} of {dataset.n_rows} rows have categories that no training row has; they are read as other values, "
+        f"where training rows had such: {'; '.join(told)}"
     )
     ids = tuple(dataset.ids[is_unseen_R].tolist())
     return Entry("note", "read", what, n_rows=n_rows, ids=ids, details={"n_rows_unseen": n_rows_by_column})

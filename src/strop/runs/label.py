@@ -210,9 +210,7 @@ def _notes(run: Run, new: NewRows) -> list[str]:
     if n_blank:
         notes.append(f"rows without text: {n_blank}; the answer is the model's guess from nothing")
     notes += _missing_columns(new) if run.recipe.task == "answer" else []
-    unseen = run.unseen_categories(new.dataset)
-    if unseen is not None:
-        notes.append(unseen.what)
+    notes += [entry.what for entry in run.strange_metadata(new.dataset)]
     if new.dataset.target is not None:
         unknown = sorted(set(new.dataset.target.tolist()) - set(run.labels) - {""})
         if unknown:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.data.metadata import MetadataEncoder, unseen_categories
+from strop.data.metadata import MetadataEncoder, strange_numbers, unseen_categories
 from strop.recipe.answer import Cleaning, Decoding, Server
 from strop.recipe.load import read_recipe
 from strop.recipe.sections import Recipe
@@ -163,17 +163,22 @@ class Run:
             written = answer_rows(self.folder, self._split, self._models, rows, rows_done, decoding=decoding, note=note)
         return clean_answers(written, Cleaning() if self.recipe.answer is None else self.recipe.answer.cleaning)[0]
 
-    def unseen_categories(self, rows: Dataset) -> Entry | None:
-        """What there is to say on categories of new rows that the models never saw; None for nothing.
+    def strange_metadata(self, rows: Dataset) -> list[Entry]:
+        """What there is to say on metadata of new rows that are unlike those of the models' training rows.
 
         Args:
             rows: Rows that were predicted by this object.
         """
         saved = [trained.preprocessing.get("metadata") for trained in self._models.values()]
-        found = [unseen_categories(MetadataEncoder.from_json(one), rows) for one in saved if one is not None]
-        known = [entry for entry in found if entry is not None]
-        # What one fold's model knows is not unseen.
-        return min(known, key=lambda entry: entry.n_rows) if known and len(known) == len(found) else None
+        encoders = [MetadataEncoder.from_json(one) for one in saved if one is not None]
+        if not encoders:
+            return []
+        unseen = [unseen_categories(encoder, rows) for encoder in encoders]
+        known = [entry for entry in unseen if entry is not None]
+        # What one fold's model knows is not strange.
+        categories = [min(known, key=lambda entry: entry.n_rows)] if len(known) == len(encoders) else []
+        by_model = [strange_numbers(encoder, rows) for encoder in encoders]
+        return [*categories, *min(by_model, key=lambda entries: sum(entry.n_rows for entry in entries))]
 
     @cached_property
     def _models(self) -> dict[str, Any]:
