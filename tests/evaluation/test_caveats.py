@@ -84,4 +84,6 @@ def test_targets_that_many_resamples_cannot_measure_are_named():
     assert caveats_of_rare_targets(by_target_BT, "abcd") == (f"{words}intervals of means",)
     by_target_BT[10:30, 2] = np.nan
     (caveat,) = caveats_of_rare_targets(by_target_BT, "abcd")
-    assert caveat.startswith("the targets 'b', 'c' hardly vary in these rows: 30% of the resamples")
+    assert caveat.startswith(
+        "the targets 'b', 'c' hardly vary in these rows: 30% of the resamples cannot measure them all"
+    )

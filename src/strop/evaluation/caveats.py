@@ -98,8 +98,9 @@ def caveats_of_rare_targets(by_target_BT: NDArray[np.float64], targets: Sequence
     if not is_rare_T.any():
         return ()
     share = is_missing_BT[:, is_rare_T].any(axis=1).mean()
-    which = f"{_named(targets, is_rare_T)} hardly var{'y' if is_rare_T.sum() > 1 else 'ies'} in these rows"
-    return (f"{which}: {share:.0%} of the resamples cannot measure it, and are left out of the intervals of means",)
+    vary, them = ("vary", "them all") if is_rare_T.sum() > 1 else ("varies", "it")
+    what = f"{share:.0%} of the resamples cannot measure {them}, and are left out of the intervals of means"
+    return (f"{_named(targets, is_rare_T)} hardly {vary} in these rows: {what}",)
 
 
 def caveats_of_resamples(n_resamples: int, n_tests: int, confidence: float) -> tuple[str, ...]:

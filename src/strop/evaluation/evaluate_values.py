@@ -51,10 +51,9 @@ def score_values(
 ) -> Scores:
     """Score a model and its baselines on the same rows.
 
-    Every metric is measured by target and averaged over the targets where it is defined; the mean absolute error
-    averages targets in their own units. A target that is constant in these rows (or in a fold or resample, for that
-    one) has no correlation and is left out. A system that predicts a constant, as the baseline `mean` does in every
-    fold, ranks nothing: its correlation is 0. Intervals are by percentiles; p-values see `bootstrap_p_value`.
+    Every metric is measured by target and averaged over the targets that vary in these rows (or in a fold); the mean
+    absolute error averages targets in their own units. A system that predicts a constant, as the baseline `mean` does
+    in every fold, has the correlation 0. For intervals see `mean_of_resamples`, for p-values `bootstrap_p_value`.
 
     Args:
         model: The model's predictions, of the kind "values".
