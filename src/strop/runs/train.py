@@ -127,9 +127,11 @@ def _unlearnt(state: FoldState, prepared: Prepared, fold: Fold) -> list[Entry]:
     if not state.task.is_regression:
         return []
     where = "the training rows" if fold.number is None else f"the training rows of fold {fold.number}"
-    of_fold = state.task.targets[prepared.dataset.rows_of(fold.train)]
+    # As they stand in the data: the fold's own scale may make one value of several.
+    target_RT = prepared.dataset.target_matrix()
+    of_fold = target_RT[prepared.dataset.rows_of(fold.train)]
     entries = []
-    for name, target_R, known_R in zip(state.task.names, state.task.targets.T, of_fold.T, strict=True):
+    for name, target_R, known_R in zip(state.task.names, target_RT.T, of_fold.T, strict=True):
         n_values, n_of_fold = (len(np.unique(one[~np.isnan(one)])) for one in (target_R, known_R))
         if n_of_fold < 2 <= n_values:
             known = f"{where} know {'one value' if n_of_fold else 'no value'} of the target '{name}'"
