@@ -39,7 +39,7 @@ def test_columns_are_cleaned_value_by_value():
     }
     table = Table(Path("rows.csv"), columns)
     findings = Findings(table, row_names(table, None))
-    categories, numbers = read_metadata(findings, DATA)
+    categories, numbers = read_metadata(findings, DATA, {})
     assert {name: column.tolist() for name, column in categories.items()} == {
         "host": ["a", "a", "\u00e9", ""],
         "kind": ["1", "", "1.50", ""],
@@ -53,14 +53,25 @@ def test_whole_numbers_are_the_same_category_in_every_file():
     for values in ([1, 2.5], [1.0, None], ["1", "x"], ["1.0", "x"]):
         table = Table(Path("rows.jsonl"), {"kind": values})
         data = Data(path="rows.jsonl", text="text", categorical="kind")
-        read.append(read_metadata(Findings(table, row_names(table, None)), data)[0]["kind"][0])
+        read.append(read_metadata(Findings(table, row_names(table, None)), data, {})[0]["kind"][0])
     assert read == ["1", "1", "1", "1"]
+
+
+def test_the_length_of_a_text_is_the_logarithm_of_its_characters():
+    table = Table(Path("rows.csv"), {"title": ["", "abc", None], "text": ["a b", "\uac00\ub098", "x" * 99]})
+    data = Data(path="rows.csv", text=["title", "text"], text_lengths=True)
+    texts = {"title": strings(["", "abc", ""]), "text": strings(["a b", "\uac00\ub098", "x" * 99])}
+    categories, numbers = read_metadata(Findings(table, row_names(table, None)), data, texts)
+    assert categories == {}
+    assert list(numbers) == ["length of title", "length of text"]
+    np.testing.assert_allclose(numbers["length of title"], [0.0, np.log(4), 0.0])
+    np.testing.assert_allclose(numbers["length of text"], [np.log(4), np.log(3), np.log(100)])
 
 
 def test_everything_that_cannot_be_read_is_told_at_once():
     table = Table(Path("rows.csv"), {"host": [["a"]], "kind": ["x"], "age": ["old"]})
     findings = Findings(table, row_names(table, None))
-    read_metadata(findings, DATA)
+    read_metadata(findings, DATA, {})
     assert [(problem.where, problem.came) for problem in findings.problems] == [
         ("rows.csv: column 'host'", "list in row 1"),
         ("rows.csv: column 'age'", "'old' in row 1"),

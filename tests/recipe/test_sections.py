@@ -55,6 +55,14 @@ SECTIONS = {kind for kind in KINDS if isinstance(kind, type) and issubclass(kind
             ["task=regress", "data.target=null", "data.targets=a", "evaluation.baselines=[metadata_ridge]"],
             r"evaluation\.baselines\.0: this baseline reads metadata",
         ),
+        (
+            ["data.text_lengths=true", "data.numeric=length of question"],
+            r"data\.numeric: with data\.text_lengths this name is that of the length of the column 'question'",
+        ),
+        (
+            ["data.text_lengths=true", "model.pooling=native"],
+            r"data\.text_lengths: it needs a head on pooled states",
+        ),
         (["stages.0.objective=mse"], r"stages\.0\.objective: it must be an objective of the task 'classify'"),
         (["text.parts={title: {}}"], r"text\.parts: it must have one entry for every column of data\.text"),
         (["text.parts={question: {share: 0.5}}", "text.template=x"], r"text\.parts and text\.template exclude each"),
@@ -109,6 +117,8 @@ def test_defaults_follow_the_task_and_are_written_out():
     assert recipe.evaluation.baselines == ["mean", "tfidf_ridge"]
     with_metadata = resolve(recipe.model_dump(exclude={"evaluation"}), ["data.categorical=host"])
     assert with_metadata.evaluation.baselines == ["mean", "tfidf_ridge", "metadata_ridge"]
+    with_lengths = resolve(recipe.model_dump(exclude={"evaluation"}), ["data.text_lengths=true"])
+    assert with_lengths.evaluation.baselines == ["mean", "tfidf_ridge", "metadata_ridge"]
     assert resolve(CONTENT).stages[0].objective == "cross_entropy"
 
 

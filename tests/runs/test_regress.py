@@ -108,6 +108,31 @@ def test_a_fold_that_cannot_learn_a_target_is_named(tmp_path: Path, recipe: dict
     assert [entry.what for entry in run.folder.ledger if "cannot learn" in entry.what] == [what]
 
 
+def test_lengths_of_texts_are_known_where_the_texts_are_cut(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    generator = np.random.default_rng(0)
+    n_words_R = generator.integers(40, 400, 60)
+    rows = [f"r{row},the dog,{'the ' * n_words},{n_words / 400}" for row, n_words in enumerate(n_words_R)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id,title,body,y", *rows]), encoding="utf-8")
+    data = {
+        "path": str(tmp_path / "rows.csv"),
+        "text": ["title", "body"],
+        "targets": "y",
+        "id": "id",
+        "text_lengths": True,
+    }
+    stages = [{"trainable": "head", "epochs": 60, "learning_rate": 2e-2, "batch_size": 8}]
+    # The first step orders a fold's rows already; it takes more until the values of all folds can be compared.
+    evaluation = {**recipe["evaluation"], "primary_metric": "mae"}
+    run = strop.fit({**recipe, "data": data, "stages": stages, "evaluation": evaluation}, runs=tmp_path)
+    # The body is cut to the same few words in every row.
+    assert run.scores.model.metrics["spearman"].value > 0.95
+    found = {one.system: one.metrics["spearman"].value for one in run.scores.baselines}
+    assert found["metadata_ridge"] > 0.95
+    with pytest.warns(UserWarning, match="350 tokens were cut"):
+        values_RT = run.predict([{"title": "the dog", "body": "the " * n_words} for n_words in (50, 350)])
+    assert values_RT[0, 0] < 0.4 < 0.6 < values_RT[1, 0]
+
+
 def test_baselines_stand_beside_the_model(run: strop.Run) -> None:
     found = {one.system: one.metrics["spearman"].value for one in run.scores.baselines}
     assert set(found) == {"mean", "tfidf_ridge", "metadata_ridge"}

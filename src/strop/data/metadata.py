@@ -37,7 +37,9 @@ def _absent(where: str, name: str) -> Problem:
     )
 
 
-def read_metadata(findings: Findings, data: Data) -> tuple[dict[str, Strings], dict[str, Numbers]]:
+def read_metadata(
+    findings: Findings, data: Data, texts: Mapping[str, Strings]
+) -> tuple[dict[str, Strings], dict[str, Numbers]]:
     """The metadata columns, cleaned the same way at training and at prediction.
 
     Categories are stripped strings in Unicode NFC; "nan" and its like are missing, and whole numbers lose their decimal
@@ -46,10 +48,12 @@ def read_metadata(findings: Findings, data: Data) -> tuple[dict[str, Strings], d
     Args:
         findings: Receives what must be mended: nested values, and values that are no numbers.
         data: The recipe's section; its columns must be there.
+        texts: The text columns, of which the lengths are taken if the recipe asks for them.
 
     Returns:
         Categories by column name, "" where one is missing, and numbers by column name, NaN where one is missing; shape
-        (n_rows,) each.
+        (n_rows,) each. A length is the logarithm of one more than the characters: ratings of texts follow how many
+        times longer one is, and one text of a thousand pages must not be the only one that counts.
     """
     table = findings.table
     findings.problems += nested_values(table, data.categorical or [])
@@ -60,6 +64,8 @@ def read_metadata(findings: Findings, data: Data) -> tuple[dict[str, Strings], d
     for name in data.numeric or []:
         numbers[name], problems = column_of_numbers(table, name)
         findings.problems += problems
+    for text, name in data.length_columns.items():
+        numbers[name] = np.log1p([float(len(value)) for value in texts[text]])
     return categories, numbers
 
 

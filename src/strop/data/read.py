@@ -101,7 +101,7 @@ def read_dataset(data: Data, *, normalize: bool = True, seed: int = 0, keeps_una
     texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
     labels = None if data.target is None else clean_labels(findings, data.target)
     targets = {} if data.targets is None else read_targets(findings, data)
-    categories, numbers = read_metadata(findings, data)
+    categories, numbers = read_metadata(findings, data, texts)
     groups = None if data.group is None else groups_of(findings, data.group)
     groups = groups_by_context(findings, data, texts, groups)
     documents, snippets = read_evidence(findings, data, normalize=normalize)
@@ -181,7 +181,7 @@ def read_new_rows(path: Path, data: Data, *, normalize: bool = True, encoding: s
     ids = unique_ids(findings, data.id, "rename")
     texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
     target = None if data.target is None else _labels_if_all_are_there(findings, data.target)
-    categories, numbers = read_metadata(findings, data)
+    categories, numbers = read_metadata(findings, data, texts)
     documents, snippets = read_evidence(findings, data, normalize=normalize)
     if findings.problems:
         raise DataError(*findings.problems)
@@ -222,7 +222,7 @@ def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: boo
         return Dataset(ids=strings([]), texts={name: strings([]) for name in data.text})
     ids = unique_ids(findings, None, "rename")
     texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
-    categories, numbers = read_metadata(findings, data)
+    categories, numbers = read_metadata(findings, data, texts)
     documents, snippets = read_evidence(findings, data, normalize=normalize)
     if findings.problems:
         raise DataError(*findings.problems)

@@ -30,6 +30,7 @@ def _reads_words_alone(recipe: Recipe) -> Iterator[Problem]:
     for where, is_given in (
         ("data.categorical", data.categorical is not None),
         ("data.numeric", data.numeric is not None),
+        ("data.text_lengths", data.text_lengths),
         ("data.documents", data.documents is not None),
         ("data.snippets", data.snippets is not None),
         ("evidence", recipe.evidence is not None),

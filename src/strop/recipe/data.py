@@ -52,6 +52,9 @@ class Data(Section):
     """Metadata columns of categories, joined to the pooled states before the head."""
     numeric: ColumnNames | None = None
     """Metadata columns of numbers, joined to the pooled states before the head."""
+    text_lengths: bool = False
+    """Take the length of every text column, before anything is cut, as one more number of metadata: the logarithm of
+    its characters."""
     max_categories: Count = 32
     """Of every categorical column so many of the most frequent values stand for themselves, the rest are `other`."""
     documents: str | None = None
@@ -86,6 +89,16 @@ class Data(Section):
     """What is done with rows of the same text and different labels or answers."""
     max_rows: Count | None = None
     """Read only this many rows, drawn by class with the recipe's seed."""
+
+    @property
+    def has_metadata(self) -> bool:
+        """Whether anything is joined to the pooled states before the head."""
+        return bool(self.categorical or self.numeric or self.text_lengths)
+
+    @property
+    def length_columns(self) -> dict[str, str]:
+        """The metadata column that the length of a text becomes, by its text column."""
+        return {name: f"length of {name}" for name in self.text} if self.text_lengths else {}
 
     @model_validator(mode="before")
     @classmethod

@@ -87,6 +87,10 @@ def _roles(recipe: Recipe) -> Iterator[Problem]:
             if name in targets:
                 must = "a column that is to be predicted must not be read by the model"
                 yield Problem(f"data.{role}", must, name, f"remove it from data.{role}, or from the targets")
+    for text, name in data.length_columns.items():
+        if name in (data.numeric or []):
+            must = f"with data.text_lengths this name is that of the length of the column '{text}'"
+            yield Problem("data.numeric", must, name, "rename the column, or set data.text_lengths=false")
 
 
 def _task(recipe: Recipe) -> Iterator[Problem]:
@@ -95,9 +99,9 @@ def _task(recipe: Recipe) -> Iterator[Problem]:
         do = f"for example {TASK_DEFAULTS[recipe.task]['evaluation']['primary_metric']}"
         yield Problem("evaluation.primary_metric", f"it must be a metric of the task '{recipe.task}'", metric, do)
     for number, name in enumerate(recipe.evaluation.baselines):
-        has_metadata = recipe.data.categorical is not None or recipe.data.numeric is not None
-        if name == "metadata_ridge" and recipe.task == "regress" and not has_metadata:
-            must, do = "this baseline reads metadata", "give data.categorical or data.numeric, or remove it"
+        if name == "metadata_ridge" and recipe.task == "regress" and not recipe.data.has_metadata:
+            must = "this baseline reads metadata"
+            do = "give data.categorical, data.numeric or data.text_lengths, or remove it"
             yield Problem(f"evaluation.baselines.{number}", must, "no metadata columns", do)
         if name not in _baselines_of(recipe):
             must, do = f"it must be a baseline of the task '{recipe.task}'", ", ".join(_baselines_of(recipe))
@@ -188,6 +192,7 @@ def _head(recipe: Recipe) -> Iterator[Problem]:
         for where, is_given in (
             ("data.categorical", data.categorical is not None),
             ("data.numeric", data.numeric is not None),
+            ("data.text_lengths", data.text_lengths),
             ("model.head_hidden", bool(model.head_hidden)),
         ):
             if is_given:

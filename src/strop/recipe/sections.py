@@ -304,7 +304,7 @@ class Recipe(Section):
                 },
             }
         data = content.get("data")
-        has_metadata = isinstance(data, dict) and bool(data.get("categorical") or data.get("numeric"))
+        has_metadata = isinstance(data, dict) and any(map(data.get, ("categorical", "numeric", "text_lengths")))
         filled = {"stages": [{}], "evaluation": {}, **content}
         if filled.get("task") == "answer" and filled.get("answer") is None:
             filled["answer"] = {}
