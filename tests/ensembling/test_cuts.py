@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from strop.ensembling.cuts import best_cuts, centred_midranks, copula_sums, corrected_sums, places_for_cuts
+from strop.ensembling.cuts import (
+    best_cuts,
+    centred_midranks,
+    copula_sums,
+    corrected_sums,
+    places_for_cuts,
+    worthwhile_cuts,
+)
 
 
 def ordered(seed: int, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,6 +37,30 @@ def test_no_cutting_is_better(seed):
         assert len(cuts) < n_levels
         assert spearmanr(target_R, level_R).statistic == pytest.approx(best)
     assert list(found) == [2, 3, 4]
+
+
+def test_levels_that_hardly_serve_are_left_out():
+    # 20 rows of rank 0, then 80 of rank 1; of cuts at 5, 20 and 97 the one between the two is all there is to say.
+    target_R = np.repeat([0.0, 1.0], [20, 80])
+    sums_G = np.concatenate([[0.0], np.cumsum(centred_midranks(target_R))])
+    assert worthwhile_cuts(np.arange(101), sums_G, np.array([5, 20, 97])).tolist() == [20]
+    assert worthwhile_cuts(np.arange(101), sums_G, np.array([5])).tolist() == [5]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_left_out_costs_little(seed):
+    target_R, sums_G = ordered(seed, 400)
+    row_R = np.arange(400)
+    cuts = best_cuts(np.arange(401), sums_G, (20,))[20]
+    kept = worthwhile_cuts(np.arange(401), sums_G, cuts)
+    before, after = (spearmanr(target_R, np.searchsorted(some, row_R, side="right")).statistic for some in (cuts, kept))
+    assert 0.997 * before <= after <= before
+    assert 0 < len(kept) < len(cuts)
+    assert set(kept) <= set(cuts)
+    # One fewer would cost more than that.
+    for number in range(len(kept)):
+        fewer = np.delete(kept, number)
+        assert spearmanr(target_R, np.searchsorted(fewer, row_R, side="right")).statistic < 0.997 * before
 
 
 def test_there_are_no_cuts_for_what_ranks_backwards():

@@ -48,6 +48,17 @@ def test_long_texts_and_float32_are_left_to_the_library(n_tokens: int, dtype: to
     assert torch.equal(ours, theirs)
 
 
+def test_what_needs_no_gradient_is_left_to_the_library() -> None:
+    given = states(5)
+    frozen = [tensor.detach() for tensor in given]
+    theirs, _ = sdpa_attention_forward(torch.nn.Module(), *frozen, None, is_causal=False)
+    assert torch.equal(attend(torch.nn.Module(), *frozen, None, is_causal=False)[0], theirs)
+    # One of the three is enough.
+    ours, _ = attend(torch.nn.Module(), *frozen[:2], given[2], None, is_causal=False)
+    assert ours.requires_grad
+    assert not torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("family", ["tiny_encoder", "tiny_causal"])
 def test_a_model_gives_the_same_states_and_does_not_save_the_name(
     family: str, request: pytest.FixtureRequest, tmp_path: Path

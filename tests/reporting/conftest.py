@@ -250,7 +250,13 @@ TARGETS = ("clear", "도움 <b>help</b>", "long_name_of_a_target_that_has_to_be_
 VALUE_RECIPE = {
     "name": "answer-quality",
     "task": "regress",
-    "data": {"path": "answers.csv", "text": ["question", "answer"], "targets": list(TARGETS), "categorical": "topic"},
+    "data": {
+        "path": "answers.csv",
+        "text": ["question", "answer"],
+        "targets": list(TARGETS),
+        "categorical": "topic",
+        "text_lengths": True,
+    },
     "model": {"name": "intfloat/multilingual-e5-small"},
     "stages": [{"epochs": 2}, {"trainable": ["layer.5."]}],
     "evaluation": {"n_bootstrap": 300},

@@ -85,6 +85,11 @@ def test_predicted_stands_against_true(report: tuple[str, Any]) -> None:
     assert re.search(r"clear , 100 rows: Spearman correlation 0\.\d{3}", page.text)
 
 
+def test_metadata_are_named(report: tuple[str, Any]) -> None:
+    _, page = report
+    assert "Metadata topic, length of question, length of answer joined before the head" in " ".join(page.text.split())
+
+
 def test_stages_and_treatments_say_what_they_gained(report: tuple[str, Any]) -> None:
     _, page = report
     assert page.tables["gains/0"] == [
@@ -143,7 +148,7 @@ def test_the_card_speaks_of_numbers(folded: RunFolder) -> None:
     assert front["tags"] == ["text-regression", "strop"]
     assert front["metrics"] == ["mae", "pearsonr", "spearmanr"]
     assert "to give texts 5 numbers." in body
-    assert "with the metadata that it was trained with" in body
+    assert "with the metadata that it was trained with (topic, length of question, length of answer)." in body
     assert "| clear | 100 | 0.000 | 0.500 | 1.000 |" in body
     assert "- Stage 1: bce, head and layer.5. trained, 3 epochs" in body
     assert "class weights" not in body

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from strop.ensembling.cuts import centred_midranks
 from strop.ensembling.group_folds import held_folds, numbered_groups
-from strop.ensembling.snap import fit_grids, snap
+from strop.ensembling.snap import OUTER_FOLDS, fit_grids, snap
 from strop.metrics.regression import REGRESSION_METRICS, check_values
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,12 @@ def cross_fitted_blend(
 
 
 def cross_fitted_blend_and_snap(
-    values_SRT: Floats, target_RT: Floats, *, group_R: Numbers | None = None, n_folds: int = 5, seed: int = 0
+    values_SRT: Floats,
+    target_RT: Floats,
+    *,
+    group_R: Numbers | None = None,
+    n_folds: int = OUTER_FOLDS,
+    seed: int = 0,
 ) -> tuple[Floats, Floats]:
     """What `cross_fitted_blend` gives, and the same snapped, shape (R, T) each.
 

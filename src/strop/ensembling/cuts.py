@@ -28,6 +28,8 @@ STRONGEST = 0.99
 PRIOR_ROWS = 10.0
 FIRST_PRICES = (1.0, 0.3, 2.0)
 MOST_STEPS = 8
+# Of the best cutting's correlation, what a simpler one must keep.
+KEPT_SHARE = 0.997
 
 
 def centred_midranks(number_R: Floats) -> Floats:
@@ -140,6 +142,39 @@ def best_cuts(place_G: Places, sums_G: Floats, most_levels: Sequence[int]) -> di
                 break
             price = next_price
     return {n_levels: place_G[cuts[1:-1]] for n_levels, (_, cuts) in best.items()}
+
+
+def worthwhile_cuts(place_G: Places, sums_G: Floats, cuts: Places) -> Places:
+    """The cuts without those that hardly serve: one by one the least useful goes, while nearly all is kept.
+
+    A level for a handful of rows adds next to nothing where it was found, but it shifts the values of its neighbours:
+    where the grid of one fold has it and that of another has not, many rows of the two are no longer tied.
+
+    Args:
+        place_G: Places where cuts may lie.
+        sums_G: Sum of the target's centred ranks below each, as for `best_cuts`.
+        cuts: Some of these places, ascending, without the first and the last.
+
+    Returns:
+        Some of the cuts, at least one of them if there is any; the correlation is at least `KEPT_SHARE` of theirs.
+    """
+    if len(cuts) < 2:
+        return cuts
+    kept = np.concatenate([[0], np.searchsorted(place_G, cuts), [len(place_G) - 1]]).astype(np.intp)
+    least = KEPT_SHARE * _correlation(place_G[kept], sums_G[kept])
+    while len(kept) > 3:
+        fewer = [np.delete(kept, number) for number in range(1, len(kept) - 1)]
+        correlations = [_correlation(place_G[some], sums_G[some]) for some in fewer]
+        if max(correlations) < least:
+            break
+        kept = fewer[int(np.argmax(correlations))]
+    return place_G[kept[1:-1]]
+
+
+def _correlation(place_K: Places, sums_K: Floats) -> float:
+    """C / sqrt(V) of the levels between neighbouring places."""
+    midrank_K = (place_K[1:] + place_K[:-1] - place_K[-1]) / 2
+    return float(midrank_K @ np.diff(sums_K) / np.sqrt(np.diff(place_K) @ midrank_K**2))
 
 
 def _of_levels(place_G: Places, sums_G: Floats) -> tuple[Floats, Floats]:

@@ -19,7 +19,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from strop.ensembling.cuts import best_cuts, centred_midranks, copula_sums, corrected_sums, places_for_cuts
+from strop.ensembling.cuts import (
+    best_cuts,
+    centred_midranks,
+    copula_sums,
+    corrected_sums,
+    places_for_cuts,
+    worthwhile_cuts,
+)
 from strop.ensembling.group_folds import held_folds, numbered_groups
 from strop.metrics.regression import check_values
 
@@ -30,6 +37,8 @@ RAW = "raw"
 # A target with more distinct values, or with more for its rows, is continuous.
 MOST_VALUES, MOST_VALUES_FRACTION = 50, 0.1
 INNER_FOLDS = 5
+# A grid of rare values hangs on few rows: what is judged is fitted on nearly as many as the grids that are kept.
+OUTER_FOLDS = 10
 # Levels at most, and width of the kernel (see `corrected_sums`), of the cuts that are tried.
 MOST_LEVELS = (6, 20)
 WIDTHS = (0.8, 0.4)
@@ -155,7 +164,7 @@ def cross_fitted_snap(
     values_RT: Floats,
     *,
     group_R: Numbers | None = None,
-    n_folds: int = 5,
+    n_folds: int = OUTER_FOLDS,
     seed: int = 0,
 ) -> Floats:
     """Snapped predictions, shape (R, T), each row's by grids that were fitted and chosen without it and its group.
@@ -199,7 +208,7 @@ def _candidates(target_R: Floats, value_R: Floats) -> Iterator[tuple[str, Floats
     for width in WIDTHS:
         sums_G = corrected_sums(curve_G, row_sums_G, place_G, width)
         for n_levels, cuts in best_cuts(place_G, sums_G, MOST_LEVELS).items():
-            yield f"optimised {width} {n_levels}", _between(sorted_R, cuts)
+            yield f"optimised {width} {n_levels}", _between(sorted_R, worthwhile_cuts(place_G, sums_G, cuts))
 
 
 def _between(sorted_R: Floats, cuts: NDArray[np.intp]) -> Floats:

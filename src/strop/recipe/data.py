@@ -91,9 +91,9 @@ class Data(Section):
     """Read only this many rows, drawn by class with the recipe's seed."""
 
     @property
-    def has_metadata(self) -> bool:
-        """Whether anything is joined to the pooled states before the head."""
-        return bool(self.categorical or self.numeric or self.text_lengths)
+    def metadata_columns(self) -> list[str]:
+        """What is joined to the pooled states before the head, by name."""
+        return [*(self.categorical or []), *(self.numeric or []), *self.length_columns.values()]
 
     @property
     def length_columns(self) -> dict[str, str]:

@@ -99,7 +99,7 @@ def _task(recipe: Recipe) -> Iterator[Problem]:
         do = f"for example {TASK_DEFAULTS[recipe.task]['evaluation']['primary_metric']}"
         yield Problem("evaluation.primary_metric", f"it must be a metric of the task '{recipe.task}'", metric, do)
     for number, name in enumerate(recipe.evaluation.baselines):
-        if name == "metadata_ridge" and recipe.task == "regress" and not recipe.data.has_metadata:
+        if name == "metadata_ridge" and recipe.task == "regress" and not recipe.data.metadata_columns:
             must = "this baseline reads metadata"
             do = "give data.categorical, data.numeric or data.text_lengths, or remove it"
             yield Problem(f"evaluation.baselines.{number}", must, "no metadata columns", do)

@@ -93,7 +93,7 @@ def _context(material: Material) -> dict[str, Any]:
         "targets": () if material.audit is None else material.audit.targets,
         "n_outputs": _n_outputs(material),
         "stages": [(stage, trained_words(stage.trainable)) for stage in recipe.stages],
-        "has_metadata": recipe.data.has_metadata,
+        "metadata": ", ".join(recipe.data.metadata_columns),
         "split": tables.split_table(material),
         "making": making_facts(material),
         "pooling": pooling,

@@ -26,6 +26,8 @@ def making_facts(material: Material) -> list[Fact]:
     if not about:
         return []
     facts = [*_model_facts(about.get("model") or {}), *_hardware_facts(about.get("hardware") or {})]
+    if material.recipe.data.metadata_columns:
+        facts.append(Fact("Metadata", ", ".join(material.recipe.data.metadata_columns), "joined before the head"))
     seconds = dict(about.get("seconds") or {})
     if seconds:
         facts.append(Fact("Time", duration(sum(seconds.values())), "all stations together"))
