@@ -118,6 +118,20 @@ def test_values_are_read_and_the_pattern_is_told():
     assert entry.details == {"targets": ["a_two", "a_one"]}
 
 
+def test_every_target_has_the_first_range_that_fits():
+    findings = findings_of(a_x=["5", "11"], a_y=["5", "-1"], b=["7", "900"])
+    data = data_of(["a_*", "b"], target_range={"a_y": (-1, 10), "a_*": (0, 10), "c*": (0, 1)})
+    read_targets(findings, data)
+    value, entry = findings.problems
+    assert (value.where, value.came) == ("rows.csv: column 'a_x'", "'11' in row 2")
+    assert value.must == "every target must be in data.target_range, 0 to 10"
+    assert entry.where == "rows.csv: data.target_range.c*"
+    assert entry.must == "every entry must be the name of a target or a pattern that fits one"
+    assert entry.came == "'c*' fits none"
+    assert entry.do == "the targets are 'a_x', 'a_y', 'b'"
+    assert [data.range_of(name) for name in ("a_x", "a_y", "b")] == [(0, 10), (-1, 10), None]
+
+
 def test_all_wrong_values_are_told_at_once():
     findings = findings_of(a=["0.5", "1.0000001", "-2", ""], b=["x", "1", "1", "2"])
     read_targets(findings, data_of(["a", "b"], target_range=(0, 1)))

@@ -33,6 +33,7 @@ SECTIONS = {kind for kind in KINDS if isinstance(kind, type) and issubclass(kind
         (["data.targets=[a]"], r"data\.targets: the task 'classify' reads data\.target alone"),
         (["data.target_scale=rank"], r"data\.target_scale: only numbers have a scale"),
         (["data.target_range=[1, 0]"], r"data\.target_range: the lowest value must be below the highest"),
+        (["data.target_range={a*: [1, 1]}"], r"data\.target_range\.a\*: the lowest value must be below the highest"),
         (["evaluation.primary_metric=spearman"], r"it must be a metric of the task 'classify'"),
         (["evaluation.baselines=[mean]"], r"evaluation\.baselines\.0: it must be a baseline of the task 'classify'"),
         (
@@ -180,6 +181,8 @@ def test_the_schema_takes_what_the_recipe_takes(content, valid):
         ("data.where={}", "data.where: it must not be empty\n  came: {}\n  do:   Keep only rows whose value"),
         ("data.where=[a]", "data.where: it must have names and values, as in {name: value}\n  came: ['a']"),
         ("data.where={id: 5}", "came: 5\n  do:   Keep only rows whose value"),
+        ("data.target_range=5", "data.target_range: it must be a list\n  came: 5\n  do:   Lowest and highest value"),
+        ("data.target_range={a: 5}", "data.target_range.a: it must be a list\n  came: 5\n  do:   Lowest and highest"),
     ],
 )
 def test_mappings_are_spoken_of_in_words_of_a_recipe(override, words):

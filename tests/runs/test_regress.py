@@ -16,6 +16,7 @@ from strop.cli.main import app
 from strop.data.read import read_new_rows
 from strop.errors import DataError, RunError
 from strop.records.dataset import Dataset
+from strop.records.files import read_json
 from strop.records.predictions import Predictions
 from strop.records.run_folder import RunFolder
 from strop.reporting.report import write_report
@@ -209,6 +210,8 @@ def test_rows_are_predicted_from_python_by_mappings(run: strop.Run) -> None:
     assert values_RT[0, 0] > values_RT[1, 0]
     with pytest.raises(ValueError, match="give mappings"):
         run.predict(["python"])
+    with pytest.raises(ValueError, match="there must be at least one row to predict"):
+        run.predict([])
     with pytest.raises(DataError, match="no column 'body'"):
         run.predict([{"title": "the dog", "host": "north", "votes": 1.0}])
 
@@ -233,6 +236,18 @@ def test_ranges_are_learnt_from_training_rows_where_none_is_declared(tmp_path: P
     found = strop.fit({**recipe, "data": data}, runs=tmp_path, stages=stages, evaluation__baselines=["mean"])
     assert found.predictions.outputs_RL[:, 0].min() >= 0.0
     np.testing.assert_allclose(found.predictions.outputs_RL[:, 2].min(), 0.5, atol=0.5)
+
+
+def test_targets_may_have_ranges_of_their_own(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    data = {**recipe["data"], "target_range": {"y_words": [0, 1], "y_h*": [-2, 2]}}
+    stages = [{"trainable": "head", "epochs": 1}]
+    run = strop.fit({**recipe, "data": data}, runs=tmp_path, stages=stages, evaluation__baselines=["mean"])
+    saved = read_json(run.folder.model("0") / "strop.json")["preprocessing"]["targets"]["values"]
+    # The third has one value in all rows: its range is taken to be 1 wide.
+    assert saved == [[0.0, 1.0], [-2.0, 2.0], [0.5, 1.5]]
+    treatments = Treatments.load(run.folder.predictions)
+    assert treatments.low_T.tolist() == [0.0, -2.0, 0.5]
+    assert treatments.high_T.tolist() == [1.0, 2.0, 0.5]
 
 
 def test_ranks_are_learnt_and_new_rows_get_values(tmp_path: Path, recipe: dict[str, Any]) -> None:

@@ -219,7 +219,13 @@ def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: boo
         raise DataError(*problems)
     findings = Findings(table, row_names(table, None))
     if not rows:
-        return Dataset(ids=strings([]), texts={name: strings([]) for name in data.text})
+        # Without the metadata columns, which no row lacks.
+        return Dataset(
+            ids=strings([]),
+            texts={name: strings([]) for name in data.text},
+            categories={name: strings([]) for name in data.categorical or []},
+            numbers={name: np.zeros(0) for name in [*(data.numeric or []), *data.length_columns.values()]},
+        )
     ids = unique_ids(findings, None, "rename")
     texts, answers = read_texts_and_answers(findings, data, normalize=normalize)
     categories, numbers = read_metadata(findings, data, texts)

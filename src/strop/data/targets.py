@@ -1,7 +1,6 @@
 """Find and read the columns of numbers that are to be predicted, and account for what is missing in them."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from strop.data.roles import missing_columns
 from strop.data.sealing import ABOUT_LABELS
 from strop.data.tables import Table, named
 from strop.errors import DataError, Problem
-from strop.recipe.data import Data
+from strop.recipe.data import Data, Range, matches
 from strop.records.dataset import Dataset, Numbers
 from strop.records.split import Split
 
@@ -74,8 +73,11 @@ def read_targets(findings: Findings, data: Data) -> dict[str, Numbers]:
     for name in matching_targets(findings.table, data):
         targets[name], problems = column_of_numbers(findings.table, name)
         findings.problems += problems
-        if data.target_range is not None:
-            _must_be_in_range(findings, name, targets[name], data.target_range)
+        declared = data.range_of(name)
+        if declared is not None:
+            _must_be_in_range(findings, name, targets[name], declared)
+    if isinstance(data.target_range, dict):
+        findings.problems += _idle_ranges(findings.table, data.target_range, list(targets))
     if any(_is_pattern(findings.table, entry) for entry in data.targets or []):
         what = f"{len(targets)} columns are targets, found by the patterns of data.targets"
         findings.say("note", what, targets=list(targets))
@@ -142,8 +144,19 @@ def _refuse_targets(findings: Findings, must: str, came: str, do: str) -> None:
     findings.problems.append(Problem(f"{findings.table.path}: data.targets", must, came, do))
 
 
-def _must_be_in_range(findings: Findings, name: str, values: Numbers, target_range: tuple[float, float]) -> None:
-    low, high = target_range
+def _idle_ranges(table: Table, ranges: Mapping[str, Range], targets: Sequence[str]) -> list[Problem]:
+    """One problem for every entry that fits no target: a mistyped one would leave its target without a range."""
+    idle = [entry for entry in ranges if not any(entry == name or matches(name, entry) for name in targets)]
+    where, must = (
+        f"{table.path}: data.target_range",
+        "every entry must be the name of a target or a pattern that fits one",
+    )
+    do = f"the targets are {named(list(targets))}"
+    return [Problem(f"{where}.{entry}", must, f"'{entry}' fits none", do) for entry in idle]
+
+
+def _must_be_in_range(findings: Findings, name: str, values: Numbers, declared: Range) -> None:
+    low, high = declared
     rows = np.flatnonzero((values < low) | (values > high)).tolist()
     if rows:
         shown = named([f"{value:.15g}" for value in np.unique(values[rows])])
@@ -158,9 +171,7 @@ def _is_pattern(table: Table, entry: str) -> bool:
 
 
 def _matching(names: Sequence[str], pattern: str) -> list[str]:
-    # Square brackets stand for themselves: column names hold them, as in "score [0-10]".
-    literal = pattern.replace("[", "[[]")
-    return [name for name in names if fnmatchcase(name, literal)]
+    return [name for name in names if matches(name, pattern)]
 
 
 def _free_columns(table: Table, data: Data) -> list[str]:

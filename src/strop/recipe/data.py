@@ -1,10 +1,21 @@
 """The section `data`: which file is read, and the role of its columns."""
 
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from strop.recipe.section import ColumnNames, Count, Section
+
+Range = tuple[float, float]
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a pattern takes a column: * stands for any characters, ? for one.
+
+    Square brackets stand for themselves: column names hold them, as in "score [0-10]".
+    """
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
 class PartBy(Section):
@@ -43,8 +54,9 @@ class Data(Section):
     targets: ColumnNames | None = None
     """The columns that hold the numbers to be predicted; for the task `regress`. A pattern such as "answer_*" takes
     every column of numbers that it matches and that has no other role."""
-    target_range: tuple[float, float] | None = None
-    """Lowest and highest value that a target can have; without it each target's range is learnt from training rows."""
+    target_range: Range | Annotated[dict[str, Range], Field(min_length=1)] | None = None
+    """Lowest and highest value that a target can have: one range for all, or ranges by name or pattern, of which the
+    first that fits a target counts; a target without one has the range of its training rows."""
     target_scale: Literal["range", "rank"] = "range"
     """What a network is trained to give: a value's place in its target's range, or its mean rank among training rows,
     which serves Spearman's correlation where values are few or skewed. Predictions are values either way."""
@@ -89,6 +101,13 @@ class Data(Section):
     """What is done with rows of the same text and different labels or answers."""
     max_rows: Count | None = None
     """Read only this many rows, drawn by class with the recipe's seed."""
+
+    def range_of(self, target: str) -> Range | None:
+        """The declared range of a target, None where there is none."""
+        if not isinstance(self.target_range, dict):
+            return self.target_range
+        fits = (one for entry, one in self.target_range.items() if entry == target or matches(target, entry))
+        return next(fits, None)
 
     @property
     def metadata_columns(self) -> list[str]:

@@ -250,7 +250,11 @@ NO_ADVICE = "change the recipe so that this holds"
 # Longer sections are not shown in an error.
 MOST_SHOWN = 200
 # Where the library speaks of types of Python.
-_OWN_WORDS = {"dict_type": "it must have names and values, as in {name: value}", "too_short": "it must not be empty"}
+_OWN_WORDS = {
+    "dict_type": "it must have names and values, as in {name: value}",
+    "tuple_type": "it must be a list",
+    "too_short": "it must not be empty",
+}
 
 
 def _problem(detail: ErrorDetails, where: str) -> Problem:
@@ -284,7 +288,7 @@ def _problem(detail: ErrorDetails, where: str) -> Problem:
 
 def _is_union_tag(part: int | str) -> bool:
     return isinstance(part, str) and (
-        part.startswith(("literal[", "list[", "function-")) or part in ("str", "float", "int")
+        part.startswith(("literal[", "list[", "tuple[", "dict[", "function-")) or part in ("str", "float", "int")
     )
 
 

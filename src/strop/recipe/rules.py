@@ -68,11 +68,15 @@ def _target(recipe: Recipe) -> Iterator[Problem]:
     for other in (name for name, _ in TARGETS.values() if name != wanted and getattr(data, name) is not None):
         must = f"the task '{recipe.task}' reads data.{wanted} alone"
         yield Problem(f"data.{other}", must, repr(getattr(data, other)), f"remove data.{other}, or change the task")
-    if data.target_range is not None and not data.target_range[0] < data.target_range[1]:
-        must = "the lowest value must be below the highest"
-        yield Problem("data.target_range", must, str(list(data.target_range)), "write it as [lowest, highest]")
-    if data.target_range is not None and recipe.task != "regress":
-        yield Problem("data.target_range", "only numbers have a range", str(list(data.target_range)), "remove it")
+    declared = data.target_range
+    ranges = declared if isinstance(declared, dict) else {} if declared is None else {"": declared}
+    for name, (low, high) in ranges.items():
+        if not low < high:
+            where = f"data.target_range.{name}" if name else "data.target_range"
+            must = "the lowest value must be below the highest"
+            yield Problem(where, must, str([low, high]), "write it as [lowest, highest]")
+    if declared is not None and recipe.task != "regress":
+        yield Problem("data.target_range", "only numbers have a range", "a value", "remove it")
     if data.target_scale != "range" and recipe.task != "regress":
         yield Problem("data.target_scale", "only numbers have a scale", data.target_scale, "remove it")
 

@@ -188,7 +188,7 @@ class Run:
     def _dataset_of(self, texts: Sequence[str | None] | Sequence[Mapping[str, Any]]) -> Dataset:
         from strop.data.read import new_rows_of
 
-        data, is_text = self.recipe.data, not texts or not isinstance(texts[0], Mapping)
+        data, is_text = self.recipe.data, bool(texts) and not isinstance(texts[0], Mapping)
         if is_text and (len(data.text) > 1 or data.categorical or data.numeric):
             raise ValueError(
                 f"the model reads {[*data.text, *(data.categorical or []), *(data.numeric or [])]}: give mappings"

@@ -3,6 +3,7 @@
 Dimensions: R rows, T targets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -14,6 +15,7 @@ from strop.data.tables import named
 from strop.ensembling.ranges import cross_fitted_coverage, fit_half_widths, ranges
 from strop.ensembling.snap import Grid, cross_fitted_snap, fit_grids, snap
 from strop.evaluation.intervals import numbers_of_groups
+from strop.recipe.data import Range
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset
 from strop.records.files import read_json, write_json
@@ -163,8 +165,8 @@ def fit_treatments(
         group_R: Group number of every row, where rows come in groups.
     """
     values_RT, confidence, seed = predictions.outputs_RL.astype(np.float64), recipe.evaluation.confidence, recipe.seed
-    low_T, high_T = _ends(recipe, target_RT)
     names = predictions.labels
+    low_T, high_T = _ends(target_RT, [recipe.data.range_of(name) for name in names])
     return Treatments(
         targets=names,
         grids=fit_grids(target_RT, values_RT, names, group_R=group_R, seed=seed) if recipe.evaluation.snap else (),
@@ -176,16 +178,17 @@ def fit_treatments(
     )
 
 
-def _ends(recipe: Recipe, target_RT: Floats) -> tuple[Floats, Floats]:
+def _ends(target_RT: Floats, declared: Sequence[Range | None]) -> tuple[Floats, Floats]:
     """The declared range, or the lowest and the highest value seen; without end where no value is seen."""
-    n_targets, declared = target_RT.shape[1], recipe.data.target_range
-    if declared is not None:
-        return np.full(n_targets, declared[0]), np.full(n_targets, declared[1])
     is_known_RT = ~np.isnan(target_RT)
     low_T = np.min(target_RT, axis=0, initial=np.inf, where=is_known_RT)
     high_T = np.max(target_RT, axis=0, initial=-np.inf, where=is_known_RT)
     is_seen_T = is_known_RT.any(axis=0)
-    return np.where(is_seen_T, low_T, -np.inf), np.where(is_seen_T, high_T, np.inf)
+    low_T, high_T = np.where(is_seen_T, low_T, -np.inf), np.where(is_seen_T, high_T, np.inf)
+    for target, of_target in enumerate(declared):
+        if of_target is not None:
+            low_T[target], high_T[target] = of_target
+    return low_T, high_T
 
 
 def snapped(predictions: Predictions, snapped_RT: Floats) -> Predictions:

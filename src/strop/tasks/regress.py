@@ -8,7 +8,7 @@ Dimensions: T targets, R rows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from strop.evaluation.value_baselines import mean_values, metadata_ridge, tfidf_ridge
 from strop.evaluation.value_intervals import mean_value, measured
 from strop.metrics.regression import REGRESSION_METRICS
+from strop.recipe.data import Range
 from strop.recipe.sections import Recipe
 from strop.records.dataset import Dataset
 from strop.records.predictions import Predictions
@@ -33,15 +34,17 @@ class Regress:
         names: The targets.
         target_RT: Their values, shape (R, T); NaN where one is missing and for sealed rows.
         primary: Name of the primary metric.
-        scale: Between values and the interval from 0 to 1: a declared range, or what training rows have.
-        learnt: What of the scale is learnt from training rows: nothing, the ranges, or the ranks.
+        scale: Between values and the interval from 0 to 1: declared ranges, and what training rows have.
+        declared: The declared range of every target, None where there is none.
+        learns_ranks: Whether ranks among training rows stand for values, rather than places in a range.
     """
 
     names: tuple[str, ...]
     target_RT: NDArray[np.float64]
     primary: str
     scale: TargetScale
-    learnt: Literal["nothing", "ranges", "ranks"]
+    declared: tuple[Range | None, ...]
+    learns_ranks: bool
     is_regression: bool = True
 
     @classmethod
@@ -49,15 +52,14 @@ class Regress:
         """The task on rows of which some are sealed."""
         target_RT = dataset.target_matrix()
         target_RT[sealed] = np.nan
-        declared, n_targets = recipe.data.target_range, target_RT.shape[1]
-        low, high = declared or (0.0, 1.0)
-        learnt: Literal["nothing", "ranges", "ranks"] = "nothing" if declared else "ranges"
+        declared = tuple(recipe.data.range_of(name) for name in dataset.targets)
         return cls(
             names=tuple(dataset.targets),
             target_RT=target_RT,
             primary=recipe.evaluation.primary_metric,
-            scale=TargetScale.of_ranges([low] * n_targets, [high] * n_targets),
-            learnt="ranks" if recipe.data.target_scale == "rank" else learnt,
+            scale=TargetScale.of_known_ranges(np.empty((0, len(declared))), declared),
+            declared=declared,
+            learns_ranks=recipe.data.target_scale == "rank",
         )
 
     @property
@@ -71,11 +73,11 @@ class Regress:
         return REGRESSION_METRICS[self.primary].higher_is_better
 
     def fitted_on(self, rows: Rows) -> Self:
-        """With the scale learnt from training rows, unless it is declared."""
-        if self.learnt == "nothing":
-            return self
-        fit = TargetScale.of_ranks if self.learnt == "ranks" else TargetScale.of_known_ranges
-        return replace(self, scale=fit(self.target_RT[rows]))
+        """With the scale learnt from training rows, as far as it is not declared."""
+        known_RT = self.target_RT[rows]
+        if self.learns_ranks:
+            return replace(self, scale=TargetScale.of_ranks(known_RT))
+        return replace(self, scale=TargetScale.of_known_ranges(known_RT, self.declared))
 
     def saved(self) -> Mapping[str, Any]:
         """The scale."""

@@ -35,12 +35,18 @@ class TargetScale:
         return cls(tuple(np.asarray(two, dtype=np.float64) for two in ends), (np.array([0.0, 1.0]),) * len(ends))
 
     @classmethod
-    def of_known_ranges(cls, target_RT: NDArray[np.float64]) -> Self:
-        """Ranges as these rows have them; a target without any value has the range from 0 to 1."""
+    def of_known_ranges(
+        cls, target_RT: NDArray[np.float64], declared: Sequence[tuple[float, float] | None] = ()
+    ) -> Self:
+        """Ranges as declared for each target, else as these rows have them; without any value from 0 to 1."""
         is_known_RT = ~np.isnan(target_RT)
         low_T = np.min(target_RT, axis=0, initial=np.inf, where=is_known_RT)
         high_T = np.max(target_RT, axis=0, initial=-np.inf, where=is_known_RT)
-        return cls.of_ranges(np.where(np.isfinite(low_T), low_T, 0.0), high_T)
+        low_T = np.where(np.isfinite(low_T), low_T, 0.0)
+        for target, of_target in enumerate(declared):
+            if of_target is not None:
+                low_T[target], high_T[target] = of_target
+        return cls.of_ranges(low_T, high_T)
 
     @classmethod
     def of_ranks(cls, target_RT: NDArray[np.float64]) -> Self:
