@@ -118,18 +118,30 @@ def test_values_are_read_and_the_pattern_is_told():
     assert entry.details == {"targets": ["a_two", "a_one"]}
 
 
-def test_every_target_has_the_first_range_that_fits():
+def test_targets_have_ranges_by_name_or_pattern():
     findings = findings_of(a_x=["5", "11"], a_y=["5", "-1"], b=["7", "900"])
-    data = data_of(["a_*", "b"], target_range={"a_y": (-1, 10), "a_*": (0, 10), "c*": (0, 1)})
+    data = data_of(["a_*", "b"], target_range={"a_*": (0, 10), "a_y": (-1, 10)})
     read_targets(findings, data)
-    value, entry = findings.problems
+    (value,) = findings.problems
     assert (value.where, value.came) == ("rows.csv: column 'a_x'", "'11' in row 2")
     assert value.must == "every target must be in data.target_range, 0 to 10"
-    assert entry.where == "rows.csv: data.target_range.c*"
-    assert entry.must == "every entry must be the name of a target or a pattern that fits one"
-    assert entry.came == "'c*' fits none"
-    assert entry.do == "the targets are 'a_x', 'a_y', 'b'"
     assert [data.range_of(name) for name in ("a_x", "a_y", "b")] == [(0, 10), (-1, 10), None]
+
+
+def test_ranges_that_declare_nothing_or_contradict_each_other_are_told():
+    findings = findings_of(a_x=["0", "1"], a_y=["0", "1"])
+    ranges = {"a_*": (0, 1), "*_x": (0, 2), "?_x": (0, 1), "a_y": (0, 1), "*_y": (0, 1), "b": (0, 1)}
+    read_targets(findings, data_of("a_*", target_range=ranges))
+    several, shadowed, mistyped = findings.problems
+    assert several.where == shadowed.where == mistyped.where == "rows.csv: data.target_range"
+    assert several.must == "patterns that fit one target must give it one range"
+    assert several.came == "'a_*', '*_x', '?_x' fit 'a_x'"
+    assert several.do == "give 'a_x' an entry of its own"
+    assert shadowed.must == (
+        "every entry must be the name of a target, or a pattern that fits one without an entry of its own"
+    )
+    assert (shadowed.came, mistyped.came) == ("'*_y'", "'b'")
+    assert mistyped.do == "the targets are 'a_x', 'a_y'"
 
 
 def test_all_wrong_values_are_told_at_once():

@@ -69,7 +69,7 @@ def test_a_row_does_not_see_its_own_target():
     group_R = np.arange(60) // 3
     changed_RT = target_RT.copy()
     changed_RT[group_R == 4] = 9.0
-    before, after = (cross_fitted_blend(values_SRT, of, group_R=group_R, n_folds=3) for of in (target_RT, changed_RT))
+    before, after = (cross_fitted_blend(values_SRT, of, group_R=group_R) for of in (target_RT, changed_RT))
     assert (before[group_R == 4] == after[group_R == 4]).all()
     assert SPEARMAN.value(target_RT, before) > SPEARMAN.value(target_RT, values_SRT[1])
 
@@ -79,14 +79,14 @@ def test_a_row_is_snapped_without_its_own_target():
     # Two values, the higher one rare: grids pay.
     target_RT = (target_RT > 1.2).astype(np.float64)
     group_R = np.arange(400) // 2
-    blended_RT, snapped_RT = cross_fitted_blend_and_snap(values_SRT, target_RT, group_R=group_R, n_folds=3)
-    alone_RT = cross_fitted_blend(values_SRT, target_RT, group_R=group_R, n_folds=3)
+    blended_RT, snapped_RT = cross_fitted_blend_and_snap(values_SRT, target_RT, group_R=group_R)
+    alone_RT = cross_fitted_blend(values_SRT, target_RT, group_R=group_R)
     np.testing.assert_array_equal(blended_RT, alone_RT)
     assert len(np.unique(snapped_RT)) < 60
     assert SPEARMAN.value(target_RT, snapped_RT) > SPEARMAN.value(target_RT, blended_RT)
     changed_RT = target_RT.copy()
     changed_RT[group_R == 4] = 1.0 - changed_RT[group_R == 4]
-    _, after_RT = cross_fitted_blend_and_snap(values_SRT, changed_RT, group_R=group_R, n_folds=3)
+    _, after_RT = cross_fitted_blend_and_snap(values_SRT, changed_RT, group_R=group_R)
     np.testing.assert_array_equal(after_RT[group_R == 4], snapped_RT[group_R == 4])
 
 

@@ -183,9 +183,16 @@ def test_the_schema_takes_what_the_recipe_takes(content, valid):
         ("data.where={id: 5}", "came: 5\n  do:   Keep only rows whose value"),
         ("data.target_range=5", "data.target_range: it must be a list\n  came: 5\n  do:   Lowest and highest value"),
         ("data.target_range={a: 5}", "data.target_range.a: it must be a list\n  came: 5\n  do:   Lowest and highest"),
+        (
+            "data.target_range={}",
+            "data.target_range: it must not be empty\n  came: {}\n  do:   Lowest and highest value",
+        ),
+        ("data.target_range=[0, x]", "data.target_range.1: Input should be a valid number"),
+        ("data.target_range={a: [1, 2, 3]}", "data.target_range.a: "),
     ],
 )
 def test_mappings_are_spoken_of_in_words_of_a_recipe(override, words):
     with pytest.raises(RecipeError) as caught:
         resolve(CONTENT, [override])
-    assert words in str(caught.value)
+    (problem,) = caught.value.problems
+    assert words in str(problem)

@@ -149,6 +149,7 @@ def test_the_card_speaks_of_numbers(folded: RunFolder) -> None:
     assert front["metrics"] == ["mae", "pearsonr", "spearmanr"]
     assert "to give texts 5 numbers." in body
     assert "with the metadata that it was trained with (topic, length of question, length of answer)." in body
+    assert "run.predict([{'question': ..., 'answer': ..., 'topic': ...}])" in body
     assert "| clear | 100 | 0.000 | 0.500 | 1.000 |" in body
     assert "- Stage 1: bce, head and layer.5. trained, 3 epochs" in body
     assert "class weights" not in body

@@ -349,6 +349,19 @@ def test_a_blend_whose_runs_changed_predicts_nothing(run: strop.Run, weak: strop
         blended.save(place / "values")
 
 
+def test_blends_need_rows_of_two_groups_in_common(run: strop.Run, tmp_path: Path) -> None:
+    few = RunFolder(Path(shutil.copytree(run.folder.path, tmp_path / "few")))
+    whole = Predictions.load(run.folder.predictions / "model.arrow")
+    groups = Dataset.load(run.folder.open_data).select(whole.ids).groups
+    whole.select(whole.ids[groups == groups[0]]).save(few.predictions / "model.arrow")
+    with pytest.raises(RunError, match="must come from two groups at least\n  came: 2 rows of one group"):
+        blend_run_folders([run.folder.path, few.path])
+    others = RunFolder(Path(shutil.copytree(few.path, tmp_path / "others")))
+    whole.select(whole.ids[groups == groups[-1]]).save(others.predictions / "model.arrow")
+    with pytest.raises(RunError, match="must have rows in common\n  came: no row that all of them held out"):
+        blend_run_folders([few.path, others.path])
+
+
 def test_a_blend_is_judged_on_opened_test_rows(tmp_path: Path, recipe: dict[str, Any]) -> None:
     fast = {"stages": [{"epochs": 0.5}], "evaluation__baselines": ["mean"], "split__folds": 2}
     one = strop.fit(recipe, runs=tmp_path, name="one", **fast)

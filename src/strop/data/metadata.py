@@ -52,8 +52,8 @@ def read_metadata(
 
     Returns:
         Categories by column name, "" where one is missing, and numbers by column name, NaN where one is missing; shape
-        (n_rows,) each. A length is the logarithm of one more than the characters: ratings of texts follow how many
-        times longer one is, and one text of a thousand pages must not be the only one that counts.
+        (n_rows,) each. A length is the logarithm of the number of characters: ratings of texts follow how many times
+        longer one is, and one text of a thousand pages must not be the only one that counts. An empty text has none.
     """
     table = findings.table
     findings.problems += nested_values(table, data.categorical or [])
@@ -65,7 +65,7 @@ def read_metadata(
         numbers[name], problems = column_of_numbers(table, name)
         findings.problems += problems
     for text, name in data.length_columns.items():
-        numbers[name] = np.log1p([float(len(value)) for value in texts[text]])
+        numbers[name] = np.log([float(len(value)) or np.nan for value in texts[text]])
     return categories, numbers
 
 

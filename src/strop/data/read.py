@@ -219,7 +219,6 @@ def new_rows_of(rows: Sequence[Mapping[str, Any]], data: Data, *, normalize: boo
         raise DataError(*problems)
     findings = Findings(table, row_names(table, None))
     if not rows:
-        # Without the metadata columns, which no row lacks.
         return Dataset(
             ids=strings([]),
             texts={name: strings([]) for name in data.text},

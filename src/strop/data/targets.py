@@ -76,8 +76,7 @@ def read_targets(findings: Findings, data: Data) -> dict[str, Numbers]:
         declared = data.range_of(name)
         if declared is not None:
             _must_be_in_range(findings, name, targets[name], declared)
-    if isinstance(data.target_range, dict):
-        findings.problems += _idle_ranges(findings.table, data.target_range, list(targets))
+    findings.problems += _problems_of_ranges(findings.table, data, list(targets))
     if any(_is_pattern(findings.table, entry) for entry in data.targets or []):
         what = f"{len(targets)} columns are targets, found by the patterns of data.targets"
         findings.say("note", what, targets=list(targets))
@@ -144,15 +143,22 @@ def _refuse_targets(findings: Findings, must: str, came: str, do: str) -> None:
     findings.problems.append(Problem(f"{findings.table.path}: data.targets", must, came, do))
 
 
-def _idle_ranges(table: Table, ranges: Mapping[str, Range], targets: Sequence[str]) -> list[Problem]:
-    """One problem for every entry that fits no target: a mistyped one would leave its target without a range."""
-    idle = [entry for entry in ranges if not any(entry == name or matches(name, entry) for name in targets)]
-    where, must = (
-        f"{table.path}: data.target_range",
-        "every entry must be the name of a target or a pattern that fits one",
-    )
-    do = f"the targets are {named(list(targets))}"
-    return [Problem(f"{where}.{entry}", must, f"'{entry}' fits none", do) for entry in idle]
+def _problems_of_ranges(table: Table, data: Data, targets: Sequence[str]) -> list[Problem]:
+    """Entries of `data.target_range` that declare nothing, as mistyped ones do, and targets with several ranges."""
+    if not isinstance(data.target_range, dict):
+        return []
+    where, problems, used = f"{table.path}: data.target_range", [], set()
+    for name in targets:
+        entries = data.range_entries_of(name)
+        used.update(entries)
+        if len({data.target_range[entry] for entry in entries}) > 1:
+            must, do = "patterns that fit one target must give it one range", f"give '{name}' an entry of its own"
+            problems.append(Problem(where, must, f"{named(entries)} fit '{name}'", do))
+    for entry in data.target_range:
+        if entry not in used:
+            must = "every entry must be the name of a target, or a pattern that fits one without an entry of its own"
+            problems.append(Problem(where, must, f"'{entry}'", f"the targets are {named(list(targets))}"))
+    return problems
 
 
 def _must_be_in_range(findings: Findings, name: str, values: Numbers, declared: Range) -> None:

@@ -72,7 +72,12 @@ def blend(values_SRT: Floats, weights_S: Floats) -> Floats:
 
 
 def cross_fitted_blend(
-    values_SRT: Floats, target_RT: Floats, *, group_R: Numbers | None = None, n_folds: int = 5, seed: int = 0
+    values_SRT: Floats,
+    target_RT: Floats,
+    *,
+    group_R: Numbers | None = None,
+    n_folds: int = OUTER_FOLDS,
+    seed: int = 0,
 ) -> Floats:
     """Blended predictions, shape (R, T), each row's by weights that were fitted without it and its group.
 

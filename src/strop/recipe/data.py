@@ -3,7 +3,7 @@
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from strop.recipe.section import ColumnNames, Count, Section
 
@@ -54,9 +54,16 @@ class Data(Section):
     targets: ColumnNames | None = None
     """The columns that hold the numbers to be predicted; for the task `regress`. A pattern such as "answer_*" takes
     every column of numbers that it matches and that has no other role."""
-    target_range: Range | Annotated[dict[str, Range], Field(min_length=1)] | None = None
-    """Lowest and highest value that a target can have: one range for all, or ranges by name or pattern, of which the
-    first that fits a target counts; a target without one has the range of its training rows."""
+    target_range: (
+        Annotated[
+            Annotated[Range, Tag("tuple[]")] | Annotated[dict[str, Range], Field(min_length=1), Tag("dict[]")],
+            # An error is then one of the kind that was given.
+            Discriminator(lambda given: "dict[]" if isinstance(given, dict) else "tuple[]"),
+        ]
+        | None
+    ) = None
+    """Lowest and highest value that a target can have: one range for all, or ranges by name or pattern, of which a
+    name goes before patterns; a target without one has the range of its training rows."""
     target_scale: Literal["range", "rank"] = "range"
     """What a network is trained to give: a value's place in its target's range, or its mean rank among training rows,
     which serves Spearman's correlation where values are few or skewed. Predictions are values either way."""
@@ -106,8 +113,12 @@ class Data(Section):
         """The declared range of a target, None where there is none."""
         if not isinstance(self.target_range, dict):
             return self.target_range
-        fits = (one for entry, one in self.target_range.items() if entry == target or matches(target, entry))
-        return next(fits, None)
+        return next((self.target_range[entry] for entry in self.range_entries_of(target)), None)
+
+    def range_entries_of(self, target: str) -> list[str]:
+        """Entries of `target_range` that declare the range of a target: its name, else all patterns that fit it."""
+        entries = list(self.target_range) if isinstance(self.target_range, dict) else []
+        return [target] if target in entries else [entry for entry in entries if matches(target, entry)]
 
     @property
     def metadata_columns(self) -> list[str]:

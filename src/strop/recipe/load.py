@@ -288,7 +288,8 @@ def _problem(detail: ErrorDetails, where: str) -> Problem:
 
 def _is_union_tag(part: int | str) -> bool:
     return isinstance(part, str) and (
-        part.startswith(("literal[", "list[", "tuple[", "dict[", "function-")) or part in ("str", "float", "int")
+        part.startswith(("literal[", "list[", "tuple[", "dict[", "function-"))
+        or part in ("str", "float", "int", "[key]")
     )
 
 

@@ -76,7 +76,7 @@ def _target(recipe: Recipe) -> Iterator[Problem]:
             must = "the lowest value must be below the highest"
             yield Problem(where, must, str([low, high]), "write it as [lowest, highest]")
     if declared is not None and recipe.task != "regress":
-        yield Problem("data.target_range", "only numbers have a range", "a value", "remove it")
+        yield Problem("data.target_range", "only numbers have a range", str(declared), "remove it")
     if data.target_scale != "range" and recipe.task != "regress":
         yield Problem("data.target_scale", "only numbers have a scale", data.target_scale, "remove it")
 
@@ -92,9 +92,10 @@ def _roles(recipe: Recipe) -> Iterator[Problem]:
                 must = "a column that is to be predicted must not be read by the model"
                 yield Problem(f"data.{role}", must, name, f"remove it from data.{role}, or from the targets")
     for text, name in data.length_columns.items():
-        if name in (data.numeric or []):
-            must = f"with data.text_lengths this name is that of the length of the column '{text}'"
-            yield Problem("data.numeric", must, name, "rename the column, or set data.text_lengths=false")
+        for role in ("categorical", "numeric"):
+            if name in readers[role]:
+                must = f"with data.text_lengths this name is that of the length of the column '{text}'"
+                yield Problem(f"data.{role}", must, name, "rename the column, or set data.text_lengths=false")
 
 
 def _task(recipe: Recipe) -> Iterator[Problem]:

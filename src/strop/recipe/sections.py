@@ -70,7 +70,8 @@ class Model(Section):
     pooling: Literal["auto", "native", "mean", "first", "last", "parts"] = "auto"
     """How token states become one vector: `native` is the model family's own classification head; the others put a
     head on pooled states, `parts` on the first token and the mean of every part of `text.parts`. `auto` takes `parts`
-    where there are parts, else the pooling that a sentence-embedding model declares, else native."""
+    where there are parts, else the pooling that a sentence-embedding model declares, else native; with metadata or
+    hidden layers not native, but the mean, or the last token of a causal model."""
     adapter: Adapter | None = None
     """Adapters; without them the model's own weights are trained."""
     attention_dropout: ShareBelowOne = 0.0

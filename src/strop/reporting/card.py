@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from strop import __version__
 from strop.metrics.answer_failures import FAILURES
 from strop.recipe.answer import Cleaning
+from strop.recipe.data import Data
 from strop.records.files import write_text
 from strop.records.run_folder import RunFolder
 from strop.reporting import sentences, tables
@@ -71,6 +72,12 @@ def write_card(folder: RunFolder) -> Path:
     return folder.card
 
 
+def _new_row(data: Data) -> str:
+    """A row as `Run.predict` takes it, in Python: a text, or a mapping where the model reads more than one column."""
+    columns = [*data.text, *(data.categorical or []), *(data.numeric or [])]
+    return '"a text"' if len(columns) == 1 else f"{{{', '.join(f'{name!r}: ...' for name in columns)}}}"
+
+
 def cell(words: str) -> str:
     """Escape words of the data for a Markdown table: no markup, no HTML, one line."""
     line = " ".join(words.split())
@@ -94,6 +101,7 @@ def _context(material: Material) -> dict[str, Any]:
         "n_outputs": _n_outputs(material),
         "stages": [(stage, trained_words(stage.trainable)) for stage in recipe.stages],
         "metadata": ", ".join(recipe.data.metadata_columns),
+        "new_row": _new_row(recipe.data),
         "split": tables.split_table(material),
         "making": making_facts(material),
         "pooling": pooling,

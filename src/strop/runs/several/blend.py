@@ -245,6 +245,9 @@ def _shared(runs: Mapping[str, Run], *, is_sealed: bool) -> _Shared:
     target_RT = _agreed_targets({name: one.select(ids) for name, one in rows.items()})
     # A run that knows no groups does not make the rows of a group independent.
     groups = next((one.select(ids).groups for one in rows.values() if one.groups is not None), None)
+    if not is_sealed and len(np.unique(ids if groups is None else groups)) < 2:
+        must, do = "rows that the runs have in common must come from two groups at least", "blend runs of more rows"
+        raise RunError(Problem("strop blend", must, f"{len(ids)} rows of one group", do))
     return _Shared({name: one.select(ids) for name, one in predictions.items()}, target_RT, groups)
 
 
