@@ -164,12 +164,16 @@ def in_words(score: Any) -> str:
 
 
 def minutes_of(run: Any) -> float:
-    """Minutes of all stations; of training what its stages count, which go on counting after a kill."""
+    """Minutes of all stations.
+
+    After a kill the station of training counts from then on, but its stages go on counting: they are the least it took.
+    """
     from strop.records.files import read_json
 
-    seconds = {name: spent for name, spent in run.folder.read_about()["seconds"].items() if name != "train"}
+    seconds = dict(run.folder.read_about()["seconds"])
     ended = [read_json(path)["seconds"] for path in sorted(run.folder.path.glob("folds/*/stages/*/ended.json"))]
-    return float(sum(seconds.values()) + sum(ended)) / 60
+    seconds["train"] = max(seconds["train"], sum(ended))
+    return float(sum(seconds.values())) / 60
 
 
 def restricted(run: Any) -> Any:
