@@ -23,8 +23,8 @@ from common_ground import QUIET, model_folder, real_data, say_machine, say_resul
 
 RAW_GOAL, SNAPPED_GOAL, MINUTES_GOAL = 0.385, 0.42, 90.0
 # Rate and frozen layers were chosen on one split of 3,000 of these rows, at 128 tokens: after an epoch, with the lower
-# half of the layers frozen, 0.339, with all trained 0.330 to 0.332 (rates of 1e-4 to 3e-4). The objective and the rate of
-# the heads were chosen among some fifteen on out-of-fold predictions of all rows, which flatters them a little.
+# half of the layers frozen, 0.339, with all trained 0.330 to 0.332 (rates of 1e-4 to 3e-4). Objective and rate of the
+# heads were chosen among some fifteen on out-of-fold predictions of all rows by other bodies: that flatters a little.
 STAGES: list[dict[str, Any]] = [
     {
         "trainable": "all",
