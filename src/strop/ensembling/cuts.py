@@ -28,7 +28,8 @@ STRONGEST = 0.99
 PRIOR_ROWS = 10.0
 FIRST_PRICES = (1.0, 0.3, 2.0)
 MOST_STEPS = 8
-# Of the best cutting's correlation, what a simpler one must keep.
+# Of the best cutting's correlation, what a simpler one must keep. On the 30 targets of Google QUEST 0.99 to 0.999
+# hardly differed.
 KEPT_SHARE = 0.997
 
 
